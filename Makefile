@@ -1,0 +1,93 @@
+# Everything here works in a fresh clone with Python 3.11+ and make: the first target makes .venv.
+#
+#   make demo PYTHON=python3.12                                  another interpreter
+#   make test PIP_EXTRA="--extra-index-url https://download.pytorch.org/whl/cpu"
+#                                                                the small torch without CUDA (0.2 GB, not 3 GB)
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_EXTRA ?=
+OUT ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+LAYOUT := .cache/layout
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench-demo bench-priors bench-optimizers format layout lint-docker prove-docker constraints clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY) ## Make the environment in .venv (the other targets do it when needed)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11 to 3.13: name one, as in  make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Design drug-like molecules: 3,000 oracle calls, a few minutes on two cores
+	$(BIN)/moldesign optimize druglike --budget 3000 --seed 0 -o $(OUT)
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest
+
+check: $(READY) lint-docker layout ## Lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd $(LAYOUT) && $(abspath $(BIN))/mypy --config-file "$(CURDIR)"/pyproject.toml --cache-dir "$(CURDIR)"/.mypy_cache
+	cd $(LAYOUT) && $(abspath $(BIN))/lint-imports --no-logo --config "$(CURDIR)"/pyproject.toml --cache-dir "$(CURDIR)"/.cache/imports
+
+format: $(READY) ## Put the code in the one format, mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# cli/, data/ and models/ stand beside moldesign/ here and inside it when installed. Types and import rules are about
+# the installed names, so they are checked on links laid out that way: moldesign/cli/app.py in a message is cli/app.py.
+layout:
+	@rm -rf $(LAYOUT)
+	@mkdir -p $(LAYOUT)/moldesign
+	@ln -s "$(CURDIR)"/moldesign/* $(LAYOUT)/moldesign/
+	@ln -s "$(CURDIR)"/cli $(LAYOUT)/moldesign/cli
+	@ln -s "$(CURDIR)"/data $(LAYOUT)/moldesign/corpora
+	@ln -s "$(CURDIR)"/models $(LAYOUT)/moldesign/priors
+	@ln -s "$(CURDIR)"/tests $(LAYOUT)/tests
+
+bench-demo: $(READY) ## The demo over five seeds, into docs/results/demo.json (10 minutes)
+	$(BIN)/python -m moldesign.benchmarks.demo --out docs/results/demo.json
+	$(BIN)/python -m moldesign.benchmarks.demo --estimator reinforce --out docs/results/demo_reinforce.json
+
+bench-priors: $(READY) ## Measure the shipped priors anew, into runs/card (half an hour)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt -e '.[dev,metrics]'
+	mkdir -p runs/card
+	$(BIN)/moldesign corpora prepare chembl_sample zinc250k --no-stereo --force -o runs/card/druglike.smi.xz
+	$(BIN)/python -m moldesign.benchmarks.prior --prior models/druglike.safetensors --corpus runs/card/druglike.smi.xz \
+	  --out runs/card --fcd
+	$(BIN)/python -m moldesign.benchmarks.prior --prior models/zinc250k.safetensors --out runs/card --fcd
+
+bench-optimizers: $(READY) ## Muon against AdamW, into docs/results/optimizers.json (15 minutes)
+	$(BIN)/python -m moldesign.benchmarks.optimizers --out docs/results/optimizers.json
+
+lint-docker: $(READY) ## Lint the Dockerfile
+	$(BIN)/hadolint Dockerfile
+
+prove-docker: ## Replay the Dockerfile in a chroot (root, Debian; several minutes)
+	docker/prove.sh
+
+# The newest releases that the metadata allows, with local version suffixes and the CUDA packages of torch left out,
+# so that one file serves CPU and CUDA builds.
+constraints: ## Remake constraints.txt from the newest releases (Python 3.11)
+	rm -rf .cache/constraints
+	$(PYTHON) -m venv .cache/constraints
+	.cache/constraints/bin/python -m pip install --quiet $(PIP_EXTRA) '.[dev,metrics]'
+	{ sed -n '/^#/p' constraints.txt; \
+	  .cache/constraints/bin/python -m pip freeze --all --exclude moldesign-rl --exclude pip | \
+	  sed 's/+.*//' | grep -v -i -E '^(nvidia|cuda|triton)'; } > .cache/constraints.txt
+	mv .cache/constraints.txt constraints.txt
+	rm -rf .cache/constraints build
+
+clean: ## Remove the environment, caches and build leftovers (not runs/)
+	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,37 @@
+"""Substructures written as SMARTS."""
+
+from __future__ import annotations
+
+from rdkit import Chem
+
+from moldesign.chem.molecules import Mol, quiet_rdkit
+
+#: Symmetric patterns match exponentially often; nobody counts further than this.
+MAX_MATCHES = 1000
+
+
+class InvalidSmarts(ValueError):
+    """A SMARTS that does not parse."""
+
+
+def pattern(smarts: str) -> Mol:
+    """The query that a SMARTS means.
+
+    Raises:
+        InvalidSmarts: it does not parse, or has no atom.
+    """
+    quiet_rdkit()
+    query = Chem.MolFromSmarts(smarts) if smarts.isascii() else None
+    if query is None or query.GetNumAtoms() == 0:
+        raise InvalidSmarts(f"SMARTS that does not parse: {smarts!a}")
+    return query
+
+
+def has_match(mol: Mol, query: Mol) -> bool:
+    """Whether the molecule holds the substructure."""
+    return bool(mol.HasSubstructMatch(query))
+
+
+def count_matches(mol: Mol, query: Mol) -> int:
+    """How often the molecule holds the substructure, each set of atoms counted once, at most MAX_MATCHES."""
+    return len(mol.GetSubstructMatches(query, uniquify=True, maxMatches=MAX_MATCHES))

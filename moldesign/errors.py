@@ -1,0 +1,54 @@
+"""Errors that a user can mend: one line each, with the exit code of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MoldesignError(Exception):
+    """Something the user can mend. The message is one line: what, where, what to do."""
+
+    exit_code = 1
+
+
+class UsageError(MoldesignError):
+    """Wrong options or configuration."""
+
+    exit_code = 2
+
+
+class DataError(MoldesignError):
+    """A corpus or a table of molecules that cannot be used."""
+
+    exit_code = 3
+
+
+class CheckpointError(MoldesignError):
+    """A checkpoint or a run directory that cannot be used."""
+
+    exit_code = 4
+
+
+class RewardError(MoldesignError):
+    """A reward, an external scorer or a plugin that cannot be used."""
+
+    exit_code = 5
+
+
+class ResourceError(MoldesignError):
+    """Disk or memory that is not there."""
+
+    exit_code = 6
+
+
+class NonFiniteTrainingError(MoldesignError):
+    """Training whose loss or gradient stays non-finite."""
+
+    exit_code = 8
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A clause like `; did you mean 'qed'?`, empty where nothing is near."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""

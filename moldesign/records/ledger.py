@@ -1,0 +1,318 @@
+"""The ledger: every oracle call of a run, on disk the moment it is scored."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import pandas as pd
+
+from moldesign.errors import CheckpointError, MoldesignError, ResourceError
+from moldesign.records.columns import component_columns
+
+#: Marks the file as a ledger of ours ("mold") and the layout of its tables.
+_APPLICATION = 0x6D6F6C64
+_LAYOUT = 1
+
+_TABLES = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE calls (
+    call   INTEGER PRIMARY KEY,
+    smiles TEXT NOT NULL UNIQUE,
+    score  REAL,
+    status TEXT NOT NULL,
+    reason TEXT,
+    raw    TEXT NOT NULL,
+    shaped TEXT NOT NULL,
+    step   INTEGER NOT NULL,
+    time   REAL NOT NULL
+);
+"""
+
+
+class Paid(Protocol):
+    """One paid oracle call. `score` is NaN and `reason` a text where the call failed."""
+
+    @property
+    def smiles(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def raw(self) -> tuple[float, ...]: ...
+    @property
+    def shaped(self) -> tuple[float, ...]: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def call(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One paid oracle call as the ledger keeps it. `time` is in seconds since 1970, UTC."""
+
+    smiles: str
+    status: str
+    score: float
+    raw: tuple[float, ...]
+    shaped: tuple[float, ...]
+    reason: str | None
+    call: int
+    step: int
+    time: float
+
+
+class Ledger:
+    """The oracle calls of a run in SQLite: what `add` returned from survives a kill and a power cut.
+
+    One writer at a time (the run's lock sees to it); readers are free to look on meanwhile.
+    """
+
+    def __init__(self, path: Path, labels: Sequence[str]) -> None:
+        """Open a ledger to add to, making it where it is not there yet.
+
+        Args:
+            labels: of the components, in the order of `raw` and `shaped`.
+
+        Raises:
+            CheckpointError: not a ledger, damaged, or one of other components.
+        """
+        self.path = Path(path)
+        self.labels = tuple(labels)
+        component_columns(self.labels)
+        with _explained(self.path):
+            self._connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            with _explained(self.path):
+                # WAL: one fsync a commit, and readers do not hold the writer up. FULL: a commit is
+                # on the disk when it returns.
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute("PRAGMA synchronous=FULL")
+                if not self._has_tables():
+                    self._make_tables()
+            self._check(self.labels)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @classmethod
+    def read_only(cls, path: Path) -> Self:
+        """A ledger to read from, also while a run adds to it; its labels come from the file.
+
+        Raises:
+            CheckpointError: no such file, not a ledger, or damaged.
+        """
+        ledger = cls.__new__(cls)
+        ledger.path = Path(path)
+        if not ledger.path.is_file():
+            raise CheckpointError(f"{ledger.path}: there is no ledger here")
+        ledger._connection = _connect_to_read(ledger.path)
+        try:
+            ledger.labels = ledger._check(None)
+        except BaseException:
+            ledger._connection.close()
+            raise
+        return ledger
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close; the write-ahead log is folded into the one file."""
+        self._connection.close()
+
+    @property
+    def calls(self) -> int:
+        """The number of paid calls."""
+        with _explained(self.path):
+            return int(self._connection.execute("SELECT count(*) FROM calls").fetchone()[0])
+
+    def add(self, rows: Sequence[Paid], *, step: int) -> None:
+        """Keep paid calls, all of them or none; they are on the disk when this returns.
+
+        Raises:
+            ValueError: a row without a call number, or with other than one value a component.
+            CheckpointError: a call or a molecule that the ledger has already.
+            ResourceError: the disk is full.
+        """
+        now = time.time()
+        values = []
+        for row in rows:
+            if row.call is None:
+                raise ValueError(f"{row.smiles}: only paid calls belong in the ledger")
+            if not len(row.raw) == len(row.shaped) == len(self.labels):
+                raise ValueError(f"{row.smiles}: {len(self.labels)} values needed, raw and shaped")
+            score = None if math.isnan(row.score) else float(row.score)
+            raw, shaped = _to_json(row.raw), _to_json(row.shaped)
+            values.append(
+                (int(row.call), row.smiles, score, row.status, row.reason, raw, shaped, int(step), now)
+            )
+        if not values:
+            return
+        with _explained(self.path), self._transaction():
+            self._connection.executemany(
+                "INSERT INTO calls (call, smiles, score, status, reason, raw, shaped, step, time) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+
+    def rows(self) -> list[LedgerRow]:
+        """Every paid call in order, as it was added: numbers come back bit for bit."""
+        with _explained(self.path):
+            found = self._connection.execute(
+                "SELECT smiles, status, score, raw, shaped, reason, call, step, time FROM calls ORDER BY call"
+            ).fetchall()
+            return [
+                LedgerRow(
+                    smiles=smiles,
+                    status=status,
+                    score=math.nan if score is None else score,
+                    raw=_from_json(raw),
+                    shaped=_from_json(shaped),
+                    reason=reason,
+                    call=call,
+                    step=step,
+                    time=when,
+                )
+                for smiles, status, score, raw, shaped, reason, call, step, when in found
+            ]
+
+    def read(self) -> pd.DataFrame:
+        """Every paid call in order, a table.
+
+        Columns: call, step, time, smiles, status, score, reason, then raw and shaped of each
+        component (named by `component_columns`). NaN where a call failed.
+        """
+        rows = self.rows()
+        table: dict[str, object] = {
+            "call": pd.Series([row.call for row in rows], dtype="int64"),
+            "step": pd.Series([row.step for row in rows], dtype="int64"),
+            "time": pd.Series([row.time for row in rows], dtype="float64"),
+            "smiles": pd.Series([row.smiles for row in rows], dtype="str"),
+            "status": pd.Series([row.status for row in rows], dtype="str"),
+            "score": pd.Series([row.score for row in rows], dtype="float64"),
+            "reason": pd.Series([row.reason for row in rows], dtype="str"),
+        }
+        for i, (raw, shaped) in enumerate(component_columns(self.labels)):
+            table[raw] = pd.Series([row.raw[i] for row in rows], dtype="float64")
+            table[shaped] = pd.Series([row.shaped[i] for row in rows], dtype="float64")
+        return pd.DataFrame(table)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _has_tables(self) -> bool:
+        return bool(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+    def _make_tables(self) -> None:
+        with self._transaction():
+            for statement in _TABLES.split(";"):
+                self._connection.execute(statement)
+            self._connection.execute("INSERT INTO facts VALUES ('labels', ?)", (json.dumps(self.labels),))
+            self._connection.execute(f"PRAGMA application_id={_APPLICATION}")
+            self._connection.execute(f"PRAGMA user_version={_LAYOUT}")
+        # The file's own name must outlive a power cut as well.
+        directory = os.open(self.path.resolve().parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _check(self, labels: tuple[str, ...] | None) -> tuple[str, ...]:
+        """The labels in the file, after a look at what the file is."""
+        with _explained(self.path):
+            application = self._connection.execute("PRAGMA application_id").fetchone()[0]
+            layout = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if application != _APPLICATION:
+                raise CheckpointError(f"{self.path}: not a ledger of moldesign")
+            if layout != _LAYOUT:
+                raise CheckpointError(
+                    f"{self.path}: a ledger of layout {layout}; this version reads layout {_LAYOUT}"
+                )
+            stored = self._connection.execute("SELECT value FROM facts WHERE name = 'labels'").fetchone()
+        if stored is None:
+            raise CheckpointError(f"{self.path}: damaged (no component labels)")
+        found = tuple(json.loads(stored[0]))
+        if labels is not None and labels != found:
+            raise CheckpointError(
+                f"{self.path}: the ledger holds the components {', '.join(found)}; "
+                f"the objective has {', '.join(labels)}"
+            )
+        return found
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    address = path.resolve().as_uri()
+    with _explained(path):
+        connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return connection
+        except sqlite3.OperationalError:
+            connection.close()
+            if path.with_name(path.name + "-wal").exists():
+                raise
+        # On a medium that cannot be written, SQLite cannot make its shared index; without a
+        # log beside it the file is complete, and can be read as it lies.
+        return sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """SQLite's errors and the disk's as errors a user can act on."""
+    try:
+        yield
+    except (sqlite3.Error, json.JSONDecodeError) as error:
+        raise _explain(path, error) from error
+
+
+def _explain(path: Path, error: sqlite3.Error | json.JSONDecodeError) -> MoldesignError:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
+        return ResourceError(f"{path}: the disk is full: free some space")
+    if isinstance(error, sqlite3.IntegrityError):
+        return CheckpointError(f"{path}: a call that is in the ledger already ({error})")
+    if isinstance(error, sqlite3.OperationalError):
+        return CheckpointError(f"{path}: cannot be used ({error})")
+    return CheckpointError(f"{path}: not a ledger, or damaged ({error})")
+
+
+def _to_json(values: Sequence[float]) -> str:
+    """A JSON list that keeps every bit; NaN is null, and an infinity a number beyond all doubles."""
+    return "[" + ", ".join(_number(float(value)) for value in values) + "]"
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "null"
+    if math.isinf(value):
+        return "1e999" if value > 0 else "-1e999"
+    return repr(value)
+
+
+def _from_json(text: str) -> tuple[float, ...]:
+    return tuple(math.nan if value is None else float(value) for value in json.loads(text))

@@ -1,0 +1,244 @@
+"""The run directory: where each file of a run lies, and who may write there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shlex
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import tomli_w
+
+from moldesign.errors import CheckpointError
+from moldesign.records.files import remove_stale, write_error, write_text
+
+_PACKAGES = {
+    "moldesign": "moldesign-rl",
+    "torch": "torch",
+    "rdkit": "rdkit",
+    "numpy": "numpy",
+    "pandas": "pandas",
+}
+
+
+_LOCK = ".lock"
+
+
+class RunLocked(CheckpointError):
+    """Another process works in the run directory."""
+
+    exit_code = 7
+
+
+class RunDirectory:
+    """The files of one run. `create` and `open` also lock it, until `close` or the process's end.
+
+    `RunDirectory(path)` itself touches nothing: it only names the files, for readers.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._lock: int | None = None
+
+    @property
+    def config(self) -> Path:
+        """The settings of the run, resolved."""
+        return self.path / "config.toml"
+
+    @property
+    def ledger(self) -> Path:
+        """Every oracle call."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def steps(self) -> Path:
+        """One row a step."""
+        return self.path / "steps.csv"
+
+    @property
+    def candidates(self) -> Path:
+        """The molecules found, best first."""
+        return self.path / "candidates.csv"
+
+    @property
+    def structures(self) -> Path:
+        """The same with 2D coordinates."""
+        return self.path / "candidates.sdf"
+
+    @property
+    def learning_curve(self) -> Path:
+        """Score against oracle calls."""
+        return self.path / "learning_curve.png"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine, command line, seed."""
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        """What happened and when."""
+        return self.path / "log.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of the agent and all that a resume needs."""
+        return self.path / "checkpoint"
+
+    @classmethod
+    def create(cls, path: Path | str) -> Self:
+        """A new run directory, made and locked; an empty directory will do.
+
+        Raises:
+            CheckpointError: something is there already. Nothing is written then.
+            RunLocked: another process is making a run there.
+        """
+        run = cls(path)
+        run._refuse_what_is_there()
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(run.path, error) from None
+        run._take_lock()
+        try:
+            # Another process may have been quicker between the look and the lock.
+            run._refuse_what_is_there()
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """An existing run directory, locked, and cleared of what a killed writer left half-written.
+
+        Raises:
+            CheckpointError: there is no run.
+            RunLocked: another process works in it.
+        """
+        run = cls(path)
+        if not run.config.is_file():
+            raise CheckpointError(f"{run.path}: there is no run here (no {run.config.name})")
+        run._take_lock()
+        remove_stale(run.path)
+        return run
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write config.toml. TOML has no null: keys whose value is None are left out."""
+        write_text(self.config, tomli_w.dumps(_without_none(config)))
+
+    def read_config(self) -> dict[str, Any]:
+        """What config.toml says.
+
+        Raises:
+            CheckpointError: no such file, or not TOML.
+        """
+        try:
+            return tomllib.loads(self.config.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CheckpointError(f"{self.config}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise CheckpointError(f"{self.config}: not TOML ({error})") from None
+
+    def write_environment(
+        self, *, seed: int | None, threads: int | None, command: Sequence[str] | None = None
+    ) -> None:
+        """Write environment.json. `command` is this process's command line unless given."""
+        facts = environment(seed=seed, threads=threads, command=command)
+        write_text(self.environment, json.dumps(facts, indent=2) + "\n")
+
+    def _refuse_what_is_there(self) -> None:
+        if not self.path.exists() and not self.path.is_symlink():
+            return
+        if not self.path.is_dir():
+            raise CheckpointError(f"{self.path}: is a file; name a new directory for the run")
+        if any(entry.name != _LOCK for entry in self.path.iterdir()):
+            raise CheckpointError(
+                f"{self.path}: exists and is not empty; name a new directory, or remove this one"
+            )
+
+    def _take_lock(self) -> None:
+        path = self.path / _LOCK
+        try:
+            # The lock belongs to the open file: the system frees it when the process dies, however
+            # it dies. The file stays, as removing it would let two processes lock two files.
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise write_error(path, error) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError:
+            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            os.close(handle)
+            who = f"process {holder}" if holder else "another process"
+            raise RunLocked(f"{self.path}: {who} is working in this run directory") from None
+        except OSError as error:
+            os.close(handle)
+            raise CheckpointError(
+                f"{path}: cannot be locked ({error.strerror}); use a directory on a local disk"
+            ) from None
+        self._lock = handle
+
+
+def environment(
+    *, seed: int | None, threads: int | None, command: Sequence[str] | None = None
+) -> dict[str, object]:
+    """What a run ran on: versions, platform, processors, command line, seed, time of start (UTC).
+
+    Versions come from the packages' metadata, so nothing heavy is imported; null where not installed.
+    `cpus` are the machine's, `usable_cpus` those this process may use, `threads` those torch uses.
+    """
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(package) for name, package in _PACKAGES.items()},
+        },
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "usable_cpus": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "command": shlex.join(sys.argv if command is None else command),
+        "seed": seed,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value

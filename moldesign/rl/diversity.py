@@ -1,0 +1,49 @@
+"""Scaffold memory: a scaffold that has been found often enough earns less, then nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from moldesign.chem import molecules, scaffolds
+
+
+class ScaffoldMemory:
+    """Counts the good molecules of each Murcko scaffold and discounts crowded ones.
+
+    The n-th good molecule of a scaffold keeps the share max(0, 1 - n / bucket_size) of its reward,
+    n counting from 0: the linear form of Blaschke et al. 2020 (Memory-assisted reinforcement
+    learning), which has no cliff. A molecule without rings is its own scaffold: all of them have
+    the empty Murcko scaffold, and would otherwise share one bucket.
+
+    Args:
+        bucket_size: good molecules after which a scaffold earns nothing.
+        min_reward: from here on a molecule is good and is counted.
+    """
+
+    def __init__(self, bucket_size: int, min_reward: float) -> None:
+        self.bucket_size = bucket_size
+        self.min_reward = min_reward
+        self.counts: Counter[str] = Counter()
+
+    def discount(self, smiles: Sequence[str], rewards: np.ndarray) -> np.ndarray:
+        """(n,) rewards after the discount, the memory then holding these molecules too.
+
+        Args:
+            smiles: canonical SMILES; rows below min_reward are neither counted nor discounted.
+        """
+        out = rewards.copy()
+        for row, text in enumerate(smiles):
+            if not rewards[row] >= self.min_reward:
+                continue
+            scaffold = _scaffold(text)
+            out[row] *= max(0.0, 1.0 - self.counts[scaffold] / self.bucket_size)
+            self.counts[scaffold] += 1
+        return out
+
+
+def _scaffold(smiles: str) -> str:
+    mol = molecules.parse(smiles)
+    return (scaffolds.murcko(mol) if mol is not None else "") or smiles

@@ -1,0 +1,49 @@
+"""Replay: the best molecules so far, drawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A molecule worth repeating: canonical SMILES, the SMILES as the policy wrote it, and its reward."""
+
+    smiles: str
+    written: str
+    reward: float
+
+
+class ReplayMemory:
+    """The `capacity` best molecules, each once, best first; equal rewards in order of arrival."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.rows: list[Remembered] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, molecules: Iterable[Remembered]) -> None:
+        """Take in what beats the worst; a molecule that is known, or worth nothing, is left out."""
+        known = {row.smiles for row in self.rows}
+        for molecule in molecules:
+            if molecule.reward > 0 and molecule.smiles not in known:
+                known.add(molecule.smiles)
+                self.rows.append(molecule)
+        self.rows.sort(key=lambda row: -row.reward)
+        del self.rows[self.capacity :]
+
+    def draw(self, n: int, generator: np.random.Generator) -> list[Remembered]:
+        """Up to n different molecules, with probability proportional to reward."""
+        n = min(n, len(self.rows))
+        if n == 0:
+            return []
+        # Not below a billionth of the best: a share that rounds to zero could not be drawn at all.
+        rewards = np.array([row.reward for row in self.rows])
+        weights = np.maximum(rewards / rewards.max(), 1e-9)
+        chosen = generator.choice(len(self.rows), size=n, replace=False, p=weights / weights.sum())
+        return [self.rows[i] for i in chosen]

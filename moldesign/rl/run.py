@@ -1,0 +1,199 @@
+"""A run of the loop: what it needs, opened; what it leaves behind, written."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+import torch
+
+from moldesign.assets import corpus_path, home, prior_path
+from moldesign.chem.drawing import mol_block
+from moldesign.chem.fingerprints import NearestNeighbours
+from moldesign.errors import MoldesignError
+from moldesign.language import corpus
+from moldesign.policy.checkpoint import Provenance, load_policy, save_policy
+from moldesign.policy.policy import Policy
+from moldesign.records import figures, structures
+from moldesign.records.candidates import NEAREST_FOR, Nearest, best_first, candidates_table, write_csv
+from moldesign.records.journal import EventLog, StepsJournal
+from moldesign.records.ledger import Ledger
+from moldesign.records.run import RunDirectory
+from moldesign.rewards.executors import ObjectivePool
+from moldesign.rewards.objective import Objective, load_objective
+from moldesign.rewards.oracle import Evaluation, Oracle
+from moldesign.rl.settings import OptimizeSettings
+from moldesign.rl.steps import StepReport
+
+_CHECKPOINT_SECONDS = 300.0
+
+
+def default_device() -> torch.device:
+    """The first CUDA device where there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class Run:
+    """Agent, prior, oracle and records of one run. Made by `open`, ended by `finish` and by its `with` block.
+
+    Attributes:
+        candidates: every scored molecule, best first (docs/candidates.md); there after `finish`.
+        ledger: every oracle call in order, failures included; there after `finish`.
+        stopped_by: why the run ended.
+        path: the run directory; None for a run without files.
+    """
+
+    def __init__(
+        self,
+        agent: Policy,
+        prior: Policy,
+        provenance: Provenance,
+        evaluator: Objective | ObjectivePool,
+        settings: OptimizeSettings,
+        directory: RunDirectory,
+        scratch: tempfile.TemporaryDirectory[str] | None,
+        on_step: Callable[[StepReport], None],
+    ) -> None:
+        self.agent, self.prior, self.provenance, self.settings = agent, prior, provenance, settings
+        self._pool = evaluator if isinstance(evaluator, ObjectivePool) else None
+        self.oracle = Oracle(evaluator, budget=settings.budget, record=self._record_calls)
+        self.stopped_by = ""
+        self.candidates = pd.DataFrame()
+        self.ledger = pd.DataFrame()
+        self.path = None if scratch else directory.path
+        self._directory, self._scratch, self._on_step = directory, scratch, on_step
+        self._ledger = Ledger(directory.ledger, self.oracle.labels)
+        self._steps = StepsJournal(directory.steps)
+        self._log = EventLog(directory.log)
+        self._step = 0
+        self._finished = False
+        self._last_checkpoint = time.monotonic()
+
+    @classmethod
+    def open(
+        cls,
+        objective: Any,
+        *,
+        prior: str | Path,
+        out: str | Path | None,
+        settings: OptimizeSettings,
+        progress: bool | Callable[[StepReport], None],
+    ) -> Self:
+        """A run ready for its first step. All that can be wrong is found before a file is written.
+
+        Raises:
+            UsageError, CheckpointError, RewardError: as `optimize`.
+        """
+        resolved = load_objective(objective)
+        evaluator = ObjectivePool(resolved, settings.workers) if settings.workers > 1 else resolved
+        # The prior stays as it is; the agent begins as its copy.
+        policy, provenance = load_policy(prior_path(prior), device=default_device())
+        scratch = tempfile.TemporaryDirectory(prefix="moldesign-") if out is None else None
+        directory = RunDirectory.create(Path(scratch.name) / "run" if scratch else Path(str(out)))
+        on_step = progress if callable(progress) else _print_step if progress else _ignore
+        run = cls(policy.clone(), policy, provenance, evaluator, settings, directory, scratch, on_step)
+        config = {
+            "prior": str(prior),
+            "settings": settings.model_dump(),
+            "objective": resolved.spec(),
+        }
+        directory.write_config(config)
+        directory.write_environment(seed=settings.seed, threads=torch.get_num_threads())
+        run._log.write("started", prior=str(prior), components=list(run.oracle.labels))
+        return run
+
+    def record_step(self, report: StepReport) -> None:
+        """Write a row of steps.csv, tell who watches, and save the agent now and then."""
+        self._step = report.step
+        self._steps.write(asdict(report))
+        self._on_step(report)
+        if time.monotonic() - self._last_checkpoint > _CHECKPOINT_SECONDS:
+            self._save_agent()
+
+    def finish(self, *, sdf: bool = False, nearest_for: int | None = NEAREST_FOR) -> None:
+        """Write candidates, learning curve and agent; fill `candidates` and `ledger`.
+
+        Args:
+            sdf: write candidates.sdf too.
+            nearest_for: how many of the best get their nearest training molecule; None for all.
+        """
+        self._finished = True
+        self._save_agent()
+        self.ledger = self._ledger.read()
+        ranked = best_first(self.ledger)
+        smiles = ranked["smiles"].tolist()
+        self.candidates = candidates_table(
+            ranked,
+            self.oracle.labels,
+            agent_nll=self.agent.nll(smiles),
+            prior_nll=self.prior.nll(smiles),
+            nearest=training_search(self.provenance) if nearest_for != 0 else None,
+            nearest_for=nearest_for,
+        )
+        if self._scratch is None:
+            write_csv(self.candidates, self._directory.candidates)
+            if sdf:
+                structures.write_sdf(self.candidates, self._directory.structures, mol_block)
+            if len(self.candidates):
+                figures.draw_learning_curve(self.ledger, self._directory.learning_curve)
+        self._log.write("finished", reason=self.stopped_by, calls=self.oracle.calls, steps=self._step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None and not self._finished and self.oracle.calls:
+                # What was paid for is exported whatever went wrong; the error goes on its way after.
+                self.stopped_by = type(error).__name__
+                self.finish()
+        finally:
+            self._ledger.close()
+            self._steps.close()
+            self._log.close()
+            if self._pool is not None:
+                self._pool.close()
+            self._directory.close()
+            if self._scratch is not None:
+                self._scratch.cleanup()
+
+    def _record_calls(self, evaluations: Sequence[Evaluation]) -> None:
+        self._ledger.add(evaluations, step=self._step + 1)
+
+    def _save_agent(self) -> None:
+        provenance = self.provenance.model_copy(update={"name": f"agent of {self.provenance.name}"})
+        self._directory.checkpoint.mkdir(exist_ok=True)
+        save_policy(self.agent, self._directory.checkpoint / "agent.safetensors", provenance)
+        self._last_checkpoint = time.monotonic()
+
+
+def training_search(provenance: Provenance) -> Nearest | None:
+    """The search for the nearest of the molecules that a prior was trained on; None if they are not here."""
+    try:
+        smiles = [text for name in provenance.corpora for text in corpus.load(corpus_path(name))]
+    except MoldesignError:
+        return None
+    if not smiles:
+        return None
+    return NearestNeighbours(smiles, cache=home() / "fingerprints")
+
+
+def _ignore(_: StepReport) -> None:
+    pass
+
+
+def _print_step(report: StepReport) -> None:
+    if report.step % 10 == 0:
+        sys.stderr.write(
+            f"step {report.step}: {report.calls} calls, mean score {report.mean_score:.3f}, "
+            f"ten best {report.top10_mean:.3f}, valid {report.valid:.0%}\n"
+        )

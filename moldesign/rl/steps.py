@@ -1,0 +1,116 @@
+"""What a run knows of its course: a report a step, and the rules that end it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from moldesign.rewards.oracle import Evaluation, Oracle
+from moldesign.rl.settings import OptimizeSettings
+
+# With nothing new to score for so many steps the policy has collapsed, and a budget would never end.
+_STALE_STEPS = 50
+_TOP = 100
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One row of steps.csv (docs/steps.md). Shares are of the batch drawn; NaN where there is nothing."""
+
+    step: int
+    calls: int
+    mean_score: float
+    best_score: float
+    top10_mean: float
+    valid: float
+    unique: float
+    new: float
+    failed: int
+    loss: float
+    gradient_norm: float
+    agent_nll: float
+    prior_kl: float
+    replayed: int
+    scaffolds: int
+
+
+class Watch:
+    """Counts steps, keeps the 100 best scores, and says when the run is over, and why."""
+
+    def __init__(self, settings: OptimizeSettings, oracle: Oracle, should_stop: Callable[[], bool]) -> None:
+        self.settings, self.oracle, self._should_stop = settings, oracle, should_stop
+        self.step = 0
+        self._best: list[float] = []
+        self._steps_without_gain = 0
+        self._stale_steps = 0
+        self._started = time.monotonic()
+
+    @property
+    def top10_mean(self) -> float:
+        """Mean score of the ten best molecules; NaN before the first."""
+        return float(np.mean(self._best[:10])) if self._best else math.nan
+
+    def stop_reason(self) -> str:
+        """Why the run is over, in words; empty while it is not."""
+        settings = self.settings
+        if self._should_stop():
+            return "interrupted"
+        if self.oracle.spent:
+            return "budget spent"
+        if settings.max_steps is not None and self.step >= settings.max_steps:
+            return "steps done"
+        if settings.max_hours is not None and time.monotonic() - self._started > 3600 * settings.max_hours:
+            return "time over"
+        if settings.target is not None and len(self._best) >= 10 and self.top10_mean >= settings.target:
+            return "target reached"
+        if settings.patience is not None and self._steps_without_gain >= settings.patience:
+            return "plateau"
+        if self._stale_steps >= _STALE_STEPS:
+            return f"nothing new in {_STALE_STEPS} steps"
+        return ""
+
+    def take_in(
+        self,
+        evaluations: Sequence[Evaluation],
+        *,
+        agent_nll: float,
+        scaffolds: int,
+        loss: float = math.nan,
+        gradient_norm: float = math.nan,
+        prior_kl: float = math.nan,
+        replayed: int = 0,
+    ) -> StepReport:
+        """The report of a step, its batch accounted for. The defaults are those of a step not taken."""
+        paid = [e for e in evaluations if e.status in ("scored", "failed")]
+        valid = [e for e in evaluations if e.status != "invalid"]
+        scores = [e.score for e in evaluations if e.status in ("scored", "repeat") and math.isfinite(e.score)]
+        total = sum(self._best)
+        full = len(self._best) == _TOP
+        self._best = sorted([*self._best, *(e.score for e in paid if e.status == "scored")], reverse=True)
+        del self._best[_TOP:]
+        gained = not full or sum(self._best) > total
+        self._steps_without_gain = 0 if gained else self._steps_without_gain + 1
+        self._stale_steps = 0 if paid else self._stale_steps + 1
+        self.step += 1
+        n = len(evaluations)
+        return StepReport(
+            step=self.step,
+            calls=self.oracle.calls,
+            mean_score=float(np.mean(scores)) if scores else math.nan,
+            best_score=self._best[0] if self._best else math.nan,
+            top10_mean=self.top10_mean,
+            valid=len(valid) / n,
+            unique=len({e.smiles for e in valid}) / n,
+            new=len(paid) / n,
+            failed=sum(e.status == "failed" for e in paid),
+            loss=loss,
+            gradient_norm=gradient_norm,
+            agent_nll=agent_nll,
+            prior_kl=prior_kl,
+            replayed=replayed,
+            scaffolds=scaffolds,
+        )

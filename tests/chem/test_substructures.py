@@ -1,0 +1,23 @@
+import pytest
+
+from moldesign.chem.molecules import read
+from moldesign.chem.substructures import MAX_MATCHES, InvalidSmarts, count_matches, has_match, pattern
+
+
+def test_match_and_count() -> None:
+    carboxyl = pattern("C(=O)[OH]")
+    assert has_match(read("OC(=O)CC(=O)O"), carboxyl)
+    assert count_matches(read("OC(=O)CC(=O)O"), carboxyl) == 2
+    assert not has_match(read("CC(=O)OC"), carboxyl)
+    # A ring of six matches the pattern twelve ways and is one set of atoms.
+    assert count_matches(read("c1ccccc1"), pattern("c1ccccc1")) == 1
+
+
+def test_counting_stops() -> None:
+    assert count_matches(read("C" * 200), pattern("CCCCC.CCCCC")) <= MAX_MATCHES
+
+
+@pytest.mark.parametrize("smarts", ["C((", "", "[#6;", "С"])
+def test_a_smarts_that_does_not_parse(smarts: str) -> None:
+    with pytest.raises(InvalidSmarts, match="does not parse"):
+        pattern(smarts)

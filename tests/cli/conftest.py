@@ -1,0 +1,87 @@
+"""The real command, in a process of its own, and a run of it that several tests look at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+MOLDESIGN = Path(sys.executable).with_name("moldesign")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """`moldesign`, called with arguments in a folder."""
+
+    def __init__(self, home: Path) -> None:
+        # One thread each: on a busy machine more would wait for each other.
+        self._environment = {
+            **os.environ,
+            "MOLDESIGN_HOME": str(home),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "200",
+        }
+
+    def __call__(self, *arguments: object, cwd: Path) -> Done:
+        process = self.start(*arguments, cwd=cwd)
+        try:
+            out, err = process.communicate()
+        finally:
+            process.kill()
+        return Done(process.returncode, out, err)
+
+    def start(
+        self, *arguments: object, cwd: Path, stdout: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        """The process, running."""
+        return subprocess.Popen(
+            [str(MOLDESIGN), *(str(argument) for argument in arguments)],
+            cwd=cwd,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # so that a test can send Ctrl-C to all its processes, as a terminal does
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def moldesign(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    return Command(tmp_path_factory.mktemp("home"))
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """`moldesign optimize` that came to its end: its folder, and what it said."""
+
+    out: Path
+    done: Done
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    moldesign: Callable[..., Done], small_prior: Path, tmp_path_factory: pytest.TempPathFactory
+) -> FinishedRun:
+    """100 calls of qed with seed 3 and --json."""
+    cwd = tmp_path_factory.mktemp("finished")
+    done = moldesign(
+        "optimize", "qed", "--prior", small_prior, "--budget", 100, "--batch-size", 32, "--seed", 3,
+        "--threads", 1, "-o", "run", "--json", cwd=cwd,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return FinishedRun(cwd / "run", done)

@@ -1,0 +1,34 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from moldesign.language.tokenizer import END_INDEX, SPECIALS, Tokenizer
+from moldesign.policy.checkpoint import Provenance, save_policy
+from moldesign.policy.policy import Policy
+from moldesign.policy.settings import Architecture
+
+# The networks of the tests are small, and threads that wait for each other on a busy machine are slow.
+torch.set_num_threads(1)
+
+#: Letter of the small prior -> its part of the next letters; what is left of one ends the molecule.
+_SHARES = {"C": 0.50, "N": 0.16, "O": 0.16, "(": 0.03, ")": 0.03, "=": 0.03}
+
+
+@pytest.fixture(scope="session")
+def small_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy file that loads at once and writes chains of C, N and O, some of them invalid."""
+    policy = Policy.fresh(
+        Architecture(layers=1, hidden_size=8, embedding_size=4), Tokenizer([*SPECIALS, *_SHARES]), seed=1
+    )
+    with torch.no_grad():
+        bias = policy.network.head.bias
+        bias[len(SPECIALS) :] = torch.tensor(list(_SHARES.values())).log()
+        bias[END_INDEX] = torch.tensor(1.0 - sum(_SHARES.values())).log()
+    path = tmp_path_factory.mktemp("prior") / "small.safetensors"
+    save_policy(policy, path, Provenance(name="small"))
+    return path

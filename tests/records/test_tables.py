@@ -1,0 +1,56 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from moldesign.records.tables import cell, write_csv
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_text_that_runs_in_a_spreadsheet_is_neutralised(text: str) -> None:
+    assert cell(text) == f'"\'{text}"'
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (-1.5, "-1.5"),
+        (0.1 + 0.2, "0.3"),
+        (-0.0, "0"),
+        (np.float64(449.1234567), "449.123"),
+        (np.int64(7), "7"),
+        (1e-9, "1e-09"),
+        (float("nan"), ""),
+        (None, ""),
+        (True, "true"),
+        (np.bool_(False), "false"),
+        ("", '""'),
+        ('say "hi", twice', '"say ""hi"", twice"'),
+        (np.str_("C=C"), '"C=C"'),
+    ],
+)
+def test_cells(value: object, expected: str) -> None:
+    assert cell(value) == expected
+
+
+def test_a_table_survives_the_way_through_csv(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"smiles": ["CCO", "C#N", 'a "q", b'], "=evil": [1, 2, 3], "score": [0.5, np.nan, -2.0]}
+    )
+    write_csv(table, tmp_path / "x.csv")
+    content = (tmp_path / "x.csv").read_bytes()
+    assert b"\r" not in content
+    assert content.endswith(b"\n")
+    back = pd.read_csv(tmp_path / "x.csv")
+    assert list(back.columns) == ["smiles", "'=evil", "score"]
+    assert back["smiles"].tolist() == table["smiles"].tolist()
+    np.testing.assert_array_equal(back["score"], table["score"])
+    with (tmp_path / "x.csv").open(newline="") as handle:
+        assert len(list(csv.reader(handle))) == 4
+
+
+def test_an_empty_table_is_its_header(tmp_path: Path) -> None:
+    write_csv(pd.DataFrame({"smiles": [], "score": []}), tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_text() == '"smiles","score"\n'

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from moldesign.chem.molecules import read
+from moldesign.errors import RewardError
+from moldesign.rewards.reward import as_values, from_smiles_function
+
+
+def test_a_function_gets_canonical_isomeric_smiles_and_none_is_nan() -> None:
+    seen: list[str] = []
+
+    def function(smiles: list[str]) -> list[float | None]:
+        seen.extend(smiles)
+        return [1.0, None]
+
+    values = from_smiles_function(function)([read("OCC"), read("N[C@@H](C)C(O)=O")])
+    assert seen == ["CCO", "C[C@H](N)C(=O)O"]
+    np.testing.assert_array_equal(values, [1.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    "given", [[1, 2], (1.0, 2.0), np.array([1, 2]), np.array([1, 2], dtype=np.float32), (x for x in (1, 2))]
+)
+def test_what_numbers_come_in(given: object) -> None:
+    values = as_values(given, 2)
+    assert values.dtype == np.float64
+    assert values.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("given", [[1.0], [1.0, 2.0, 3.0], 1.0, None, "12", {"a": 1, "b": 2}])
+def test_not_one_value_a_molecule_ends_the_run(given: object) -> None:
+    with pytest.raises(RewardError, match="2"):
+        as_values(given, 2)
