@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # noqa: F401, see join_processes
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from moldesign.chem import molecules
 from moldesign.errors import CheckpointError, NonFiniteTrainingError
@@ -33,6 +33,7 @@ from moldesign.policy.checkpoint import (
 )
 from moldesign.policy.policy import Policy
 from moldesign.policy.settings import PretrainSettings
+from moldesign.policy.validity import drawn_invalid
 
 _MAX_BAD_STEPS = 5
 
@@ -52,7 +53,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step tells whoever watches: loss in nats a token."""
+    """What one step tells whoever watches: loss in nats a token; valid_share of what the policy drew, if it did."""
 
     step: int
     total_steps: int
@@ -61,6 +62,7 @@ class StepReport:
     learning_rate_share: float
     tokens: int
     tokens_per_second: float
+    valid_share: float | None = None
 
 
 def split(count: int, settings: PretrainSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -145,9 +147,6 @@ class Pretraining:
         self.total_steps = self.steps_per_epoch * settings.epochs
         self.optimizers = optimizers(policy.network, settings)
         self._peaks = [[group["lr"] for group in o.param_groups] for o in self.optimizers]
-        self._module: nn.Module = _TokenLoss(policy)
-        if self.world > 1:
-            self._module = DistributedDataParallel(self._module)
         # Dropout masks differ between processes and repeat between runs.
         torch.manual_seed(settings.seed * 1_000_003 + self.rank)
 
@@ -192,7 +191,7 @@ class Pretraining:
                 if position < state.batch_in_epoch:
                     continue
                 scale = rate(state.step, self.total_steps, settings)
-                loss, tokens, finite = self._step(corpus, rows, scale)
+                loss, tokens, valid_share, finite = self._step(corpus, rows, scale)
                 bad_steps = 0 if finite else bad_steps + 1
                 if bad_steps >= _MAX_BAD_STEPS:
                     raise NonFiniteTrainingError(
@@ -206,7 +205,16 @@ class Pretraining:
                 if on_step is not None:
                     speed = tokens_seen / max(1e-9, time.monotonic() - started)
                     on_step(
-                        StepReport(state.step, self.total_steps, state.epoch + 1, loss, scale, tokens, speed)
+                        StepReport(
+                            step=state.step,
+                            total_steps=self.total_steps,
+                            epoch=state.epoch + 1,
+                            loss=loss,
+                            learning_rate_share=scale,
+                            tokens=tokens,
+                            tokens_per_second=speed,
+                            valid_share=valid_share,
+                        )
                     )
                 wanted = should_stop is not None and should_stop()
                 due = time.monotonic() - last_save > 60 * settings.checkpoint_minutes
@@ -221,19 +229,28 @@ class Pretraining:
             last_save = time.monotonic()
         return state
 
-    def _step(self, corpus: EncodedCorpus, rows: np.ndarray, scale: float) -> tuple[float, int, bool]:
-        """One gradient step on a batch: (mean loss in nats a token, tokens, whether it was finite)."""
+    def _step(
+        self, corpus: EncodedCorpus, rows: np.ndarray, scale: float
+    ) -> tuple[float, int, float | None, bool]:
+        """One gradient step on a batch: (mean loss in nats a token, tokens, valid share, whether it was finite)."""
         tokens_in_batch = int(corpus.lengths[rows].sum())
         mine = rows[self.rank :: self.world]
         width = int(corpus.lengths[rows].max())
         tokens = corpus.padded(mine) if len(mine) else torch.zeros((1, width), dtype=torch.int64)
-        nll = self._module(tokens.to(self.policy.device))
+        nll = self._nll(tokens.to(self.policy.device))
         # A batch holds molecules of one length. Divided by its own tokens, a short molecule would weigh more
-        # than a long one, and the prior would write molecules that are too small. DDP averages: times world.
-        loss = nll * (self.world / (self.settings.batch_size * self._mean_length))
+        # than a long one, and the prior would write molecules that are too small.
+        unit = 1 / (self.settings.batch_size * self._mean_length)
+        loss = nll * unit
+        valid_share = None
+        if self.settings.validity_weight and self.progress.step >= self.total_steps / 2:
+            invalid, valid_share = self._invalid()
+            if len(invalid):
+                loss = loss - self.settings.validity_weight * self._nll(invalid) * unit
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         loss.backward()
+        self._add_gradients()
         norm = nn.utils.clip_grad_norm_(self.policy.network.parameters(), self.settings.clip_norm)
         # One NaN makes the clipped gradient all NaN: such a step is left out, not taken.
         finite = bool(torch.isfinite(norm))
@@ -242,7 +259,32 @@ class Pretraining:
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * scale
                 optimizer.step()
-        return self._sums(float(nll.detach()))[0] / tokens_in_batch, tokens_in_batch, finite
+        loss_a_token = self._sums(float(nll.detach()))[0] / tokens_in_batch
+        return loss_a_token, tokens_in_batch, valid_share, finite
+
+    def _nll(self, tokens: Tensor) -> Tensor:
+        """(B, T) tokens -> the sum of their negative log-likelihoods, differentiable."""
+        return -self.policy.log_probs(tokens).sum()
+
+    def _add_gradients(self) -> None:
+        """Sum the gradients over the processes, in one message: they are small."""
+        if self.world == 1:
+            return
+        gradients = [p.grad for p in self.policy.network.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(total.view_as(gradient))
+
+    def _invalid(self) -> tuple[Tensor, float]:
+        """Of as many sequences as a batch has rows, drawn by all processes: this one's invalid ones, and
+        the share of its own that is valid. A function of the seed, the step and the weights."""
+        size = self.settings.batch_size
+        start, stop = (size * rank // self.world for rank in (self.rank, self.rank + 1))
+        seed = int(np.random.SeedSequence([self.settings.seed, 4]).generate_state(1, np.uint64)[0])
+        first_index = self.progress.step * size + start
+        invalid = drawn_invalid(self.policy, stop - start, seed=seed, first_index=first_index)
+        return invalid, 1 - len(invalid) / max(1, stop - start)
 
     def _sums(self, *values: float) -> list[float]:
         """Each value summed over the processes."""
@@ -318,14 +360,17 @@ class Pretraining:
         save_policy(self.policy, path, provenance)
 
     def save(self) -> None:
-        """Write everything that the continuation depends on; only the first process writes."""
+        """Write everything that the continuation depends on; it is there when any process returns."""
         rng_states = [_generator_state(self.policy.device)]
         if self.world > 1:
             gathered: list[Any] = [None] * self.world
             dist.all_gather_object(gathered, rng_states[0])
             rng_states = gathered
-        if self.rank != 0:
-            return
+        if self.rank == 0:
+            self._write(rng_states)
+        self._sums(0.0)  # the others wait for the first
+
+    def _write(self, rng_states: list[dict[str, Tensor]]) -> None:
         tensors = {f"network/{k}": v.contiguous() for k, v in self.policy.network.state_dict().items()}
         for index, optimizer in enumerate(self.optimizers):
             for parameter, slots in optimizer.state_dict()["state"].items():
@@ -410,23 +455,14 @@ def _generator_state(device: torch.device) -> dict[str, Tensor]:
     return state
 
 
-class _TokenLoss(nn.Module):
-    """(B, T) tokens -> the sum of their negative log-likelihoods: what DDP wraps."""
-
-    def __init__(self, policy: Policy) -> None:
-        super().__init__()
-        self.network = policy.network
-        self._policy = policy
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        logits = self._policy.logits(tokens)
-        return nn.functional.cross_entropy(
-            logits.flatten(0, 1), tokens.t().flatten(), ignore_index=PAD_INDEX, reduction="sum"
-        )
-
-
 def join_processes() -> int:
-    """Join the group that torchrun started, if one did; the local rank (0 without a group)."""
+    """Join the group that torchrun started, if one did; the local rank (0 without a group).
+
+    torch.distributed.nn, which the optimizers import at their first step, keeps the group of the moment
+    in its default arguments. Imported with one there, it would keep it beyond destroy_process_group, and
+    the threads of gloo, alive at the end of the interpreter, abort the process now and then (torch 2.13).
+    So it is imported before.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return 0
     local_rank = int(os.environ["LOCAL_RANK"])

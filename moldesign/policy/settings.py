@@ -41,6 +41,11 @@ class PretrainSettings(BaseModel):
     )
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     randomise: bool = Field(False, description="Draw a new random SMILES of each molecule every epoch.")
+    validity_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the policy gradient of P(valid) beside the likelihood, in the second half.",
+    )
     validation_share: float = Field(0.02, ge=0, lt=0.5, description="Share of the corpus held out.")
     max_validation: int = Field(5000, ge=1, description="Held-out molecules at most.")
     patience: int = Field(

@@ -198,11 +198,19 @@ class _Journal:
         except OSError as error:
             raise UsageError(f"{out}: cannot be made a folder ({error.strerror})") from None
         self._files: list[TextIO] = []
-        columns = ["step", "epoch", "nats_a_token", "learning_rate_share", "tokens_per_second"]
+        columns = [
+            "step",
+            "epoch",
+            "nats_a_token",
+            "learning_rate_share",
+            "tokens_per_second",
+            "valid_share",
+        ]
         self._steps = self._open(out / "steps.csv", columns, _rows_until(out / "steps.csv", progress.step))
         columns = ["epoch", "step", "validation_nll", "seconds"]
         self._epochs = self._open(out / "epochs.csv", columns, map(_epoch_row, progress.history))
         self._loss = self._tokens = 0.0
+        self._valid_shares: list[float] = []
         self._board: Any = None
         if tensorboard:
             self._board = _summary_writer()(str(out / "tensorboard"), purge_step=progress.step or None)
@@ -219,15 +227,21 @@ class _Journal:
     def step(self, report: StepReport) -> None:
         self._loss += report.loss * report.tokens
         self._tokens += report.tokens
+        if report.valid_share is not None:
+            self._valid_shares.append(report.valid_share)
         if report.step % _STEPS_A_ROW == 0:
             loss = self._loss / self._tokens
+            valid = round(float(np.mean(self._valid_shares)), 5) if self._valid_shares else ""
             self._loss = self._tokens = 0.0
+            self._valid_shares.clear()
             share, speed = round(report.learning_rate_share, 6), round(report.tokens_per_second)
-            self._steps.writerow([report.step, report.epoch, round(loss, 5), share, speed])
+            self._steps.writerow([report.step, report.epoch, round(loss, 5), share, speed, valid])
             if self._board is not None:
                 self._board.add_scalar("loss/nats_a_token", loss, report.step)
                 self._board.add_scalar("learning_rate_share", share, report.step)
                 self._board.add_scalar("tokens_per_second", speed, report.step)
+                if valid != "":
+                    self._board.add_scalar("valid_share", valid, report.step)
 
     def epoch(self, row: dict[str, float]) -> None:
         self._epochs.writerow(_epoch_row(row))

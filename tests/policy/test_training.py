@@ -105,7 +105,7 @@ def test_a_killed_command_is_taken_up_without_a_trace(corpus: Path, tmp_path: Pa
 
 
 def test_a_command_takes_up_in_a_fresh_process_what_was_stopped(corpus: Path, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"randomise": True, "epochs": 2}
+    changes: dict[str, Any] = {"randomise": True, "epochs": 2, "validity_weight": 3.0}
     asked = iter(range(1000))
     facts = train(
         corpora=[str(corpus)],
