@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from moldesign.benchmarks.metrics import FrechetComparison, PriorMetrics
+from moldesign.policy.checkpoint import Provenance
 from moldesign.policy.training import HALF_PRECISION_TOLERANCE
 from moldesign.records.files import writing
 
@@ -112,6 +113,7 @@ def model_card(metrics: PriorMetrics) -> str:
             ),
             ("molecules", f"{p.molecules:,} trained on, {m.held_out:,} held out"),
             ("licence of the data", p.corpus_licence or "not stated"),
+            *(("trained before by", _stage(earlier)) for earlier in p.lineage()[:-1]),
             ("command", f"`{p.command}`" if p.command else "not recorded"),
             ("seed", str(p.seed)),
             ("time", _training_time(m)),
@@ -184,6 +186,12 @@ def model_card(metrics: PriorMetrics) -> str:
         f"It took {_time(m.seconds)} on {_machine(m)}. All figures are in `{m.name}.json`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _stage(earlier: Provenance) -> str:
+    """An earlier training of the same policy: its command, how long it was, and where."""
+    command = f"`{earlier.command}`" if earlier.command else "not recorded"
+    return f"{command}; {earlier.steps:,} steps; {earlier.machine or 'machine not recorded'}"
 
 
 def _table(*rows: tuple[str, ...]) -> list[str]:

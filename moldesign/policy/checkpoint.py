@@ -45,6 +45,11 @@ class Provenance(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict, description="Package versions.")
     machine: str = Field("", description="Processor and threads.")
     moldesign: str = Field("", description="Version of moldesign.")
+    parent: Provenance | None = Field(None, description="The prior that the training began from, if any.")
+
+    def lineage(self) -> list[Provenance]:
+        """This provenance and those of all that it was trained from, the oldest first."""
+        return [*(self.parent.lineage() if self.parent else []), self]
 
 
 class _Header(BaseModel):

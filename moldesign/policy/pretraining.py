@@ -10,18 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.distributed.nn  # noqa: F401, see join_processes
+import torch.distributed.nn  # before there is a group: see join_processes
 from torch import Tensor, nn
 
 from moldesign.chem import molecules
 from moldesign.errors import CheckpointError, NonFiniteTrainingError
 from moldesign.language.batches import EncodedCorpus, bucketed_batches
-from moldesign.language.tokenizer import PAD_INDEX
 from moldesign.policy.checkpoint import (
     Provenance,
     check_digests,
@@ -53,7 +52,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step tells whoever watches: loss in nats a token; valid_share of what the policy drew, if it did."""
+    """What one step tells whoever watches: loss in nats a token; valid_share of what it drew, if it did."""
 
     step: int
     total_steps: int
@@ -63,6 +62,15 @@ class StepReport:
     tokens: int
     tokens_per_second: float
     valid_share: float | None = None
+
+
+class _Step(NamedTuple):
+    """What a gradient step on a batch came to."""
+
+    loss: float  # nats a token
+    tokens: int
+    valid_share: float | None
+    finite: bool  # whether it was taken
 
 
 def split(count: int, settings: PretrainSettings) -> tuple[np.ndarray, np.ndarray]:
@@ -191,8 +199,8 @@ class Pretraining:
                 if position < state.batch_in_epoch:
                     continue
                 scale = rate(state.step, self.total_steps, settings)
-                loss, tokens, valid_share, finite = self._step(corpus, rows, scale)
-                bad_steps = 0 if finite else bad_steps + 1
+                step = self._step(corpus, rows, scale)
+                bad_steps = 0 if step.finite else bad_steps + 1
                 if bad_steps >= _MAX_BAD_STEPS:
                     raise NonFiniteTrainingError(
                         f"{self.out}: {bad_steps} steps in a row without a finite gradient; "
@@ -201,7 +209,7 @@ class Pretraining:
                 state.step += 1
                 state.batch_in_epoch = position + 1
                 state.seconds = seconds_before + time.monotonic() - started
-                tokens_seen += tokens
+                tokens_seen += step.tokens
                 if on_step is not None:
                     speed = tokens_seen / max(1e-9, time.monotonic() - started)
                     on_step(
@@ -209,11 +217,11 @@ class Pretraining:
                             step=state.step,
                             total_steps=self.total_steps,
                             epoch=state.epoch + 1,
-                            loss=loss,
+                            loss=step.loss,
                             learning_rate_share=scale,
-                            tokens=tokens,
+                            tokens=step.tokens,
                             tokens_per_second=speed,
-                            valid_share=valid_share,
+                            valid_share=step.valid_share,
                         )
                     )
                 wanted = should_stop is not None and should_stop()
@@ -229,10 +237,8 @@ class Pretraining:
             last_save = time.monotonic()
         return state
 
-    def _step(
-        self, corpus: EncodedCorpus, rows: np.ndarray, scale: float
-    ) -> tuple[float, int, float | None, bool]:
-        """One gradient step on a batch: (mean loss in nats a token, tokens, valid share, whether it was finite)."""
+    def _step(self, corpus: EncodedCorpus, rows: np.ndarray, scale: float) -> _Step:
+        """One gradient step on a batch, with every learning rate at a share of its peak."""
         tokens_in_batch = int(corpus.lengths[rows].sum())
         mine = rows[self.rank :: self.world]
         width = int(corpus.lengths[rows].max())
@@ -260,7 +266,7 @@ class Pretraining:
                     group["lr"] = peak * scale
                 optimizer.step()
         loss_a_token = self._sums(float(nll.detach()))[0] / tokens_in_batch
-        return loss_a_token, tokens_in_batch, valid_share, finite
+        return _Step(loss_a_token, tokens_in_batch, valid_share, finite)
 
     def _nll(self, tokens: Tensor) -> Tensor:
         """(B, T) tokens -> the sum of their negative log-likelihoods, differentiable."""
@@ -277,8 +283,10 @@ class Pretraining:
             gradient.copy_(total.view_as(gradient))
 
     def _invalid(self) -> tuple[Tensor, float]:
-        """Of as many sequences as a batch has rows, drawn by all processes: this one's invalid ones, and
-        the share of its own that is valid. A function of the seed, the step and the weights."""
+        """This process's invalid sequences, and its valid share, of as many as a batch has rows.
+
+        What is drawn is a function of the seed, the step and the weights, not of the number of processes.
+        """
         size = self.settings.batch_size
         start, stop = (size * rank // self.world for rank in (self.rank, self.rank + 1))
         seed = int(np.random.SeedSequence([self.settings.seed, 4]).generate_state(1, np.uint64)[0])

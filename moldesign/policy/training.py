@@ -77,8 +77,9 @@ def train(
     smiles = [text for source in corpora for text in corpus.load(source, column)]
     paths = [corpus_path(source) for source in corpora]
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    parent: Provenance | None = None
     if start is not None:
-        policy, _ = load_policy(prior_path(start), device=device)
+        policy, parent = load_policy(prior_path(start), device=device)
     else:
         policy = Policy.fresh(
             architecture or Architecture(), Tokenizer.for_corpus(smiles), seed=settings.seed
@@ -100,6 +101,7 @@ def train(
         versions={package: metadata.version(package) for package in ("torch", "rdkit", "numpy")},
         machine=f"{platform.machine()}, {torch.get_num_threads()} threads, {device}",
         moldesign=moldesign.__version__,
+        parent=parent,
     )
     training = Pretraining(smiles, policy, settings, out, provenance)
     if resume:

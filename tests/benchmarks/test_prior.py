@@ -11,8 +11,8 @@ import torch
 from moldesign.benchmarks import frechet
 from moldesign.benchmarks.generation import assess, properties, wasserstein
 from moldesign.benchmarks.metrics import read_metrics
-from moldesign.benchmarks.prior import draw, draw_valid, main, read_curve
-from moldesign.policy.checkpoint import load_policy, read_tensors
+from moldesign.benchmarks.prior import draw, draw_valid, main, measure, read_curve
+from moldesign.policy.checkpoint import load_policy, read_tensors, save_policy
 from moldesign.policy.settings import Architecture, PretrainSettings
 from moldesign.policy.training import train
 
@@ -159,6 +159,25 @@ def test_card_figure_metrics_and_prior_of_a_tiny_policy(
         exclude={"seconds", "environment"}
     )
     assert json.loads((out / "chains.json").read_text())["seed"] == 12_345
+
+
+def test_card_names_every_training_of_a_prior(trained: Path, tmp_path: Path) -> None:
+    policy, provenance = load_policy(trained / "run/best.safetensors")
+    stages = {"moldesign pretrain first": 700, "moldesign finetune second": 1_300}
+    parent = None
+    for command, steps in stages.items():
+        parent = provenance.model_copy(update={"command": command, "steps": steps, "parent": parent})
+    last = provenance.model_copy(update={"command": "moldesign finetune third", "parent": parent})
+    save_policy(policy, tmp_path / "best.safetensors", last)
+    metrics = measure(
+        tmp_path / "best.safetensors", tmp_path / "card", training_dir=trained / "run", samples=50
+    )
+    assert metrics.provenance == last
+    card = (tmp_path / "card" / "chains.md").read_text()
+    rows = [line for line in card.splitlines() if line.startswith(("| trained before by", "| command"))]
+    assert [row.split("`")[1] for row in rows] == [*stages, "moldesign finetune third"]
+    assert "; 700 steps; " in rows[0]
+    assert "; 1,300 steps; " in rows[1]
 
 
 def test_seed_of_the_training_and_another_corpus_are_refused(

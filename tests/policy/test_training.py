@@ -216,7 +216,9 @@ def test_finetuning_goes_on_from_a_prior(corpus: Path, tmp_path: Path) -> None:
         start=facts["prior"],
         out=tmp_path / "tuned",
     )
-    after, _ = load_policy(Path(tuned["prior"]))
+    after, provenance = load_policy(Path(tuned["prior"]))
+    assert [stage.name for stage in provenance.lineage()] == ["prior", "tuned"]
+    assert provenance.corpora == [str(series)]
     assert after.network.architecture == before.network.architecture
     assert after.tokenizer.vocabulary == before.tokenizer.vocabulary
     assert float(after.nll(["OOO"])[0]) < float(before.nll(["OOO"])[0]) - 0.5
