@@ -81,7 +81,7 @@ def optimize(
         if oracle_cmd is not None:
             resolved = Objective.of(stack.enter_context(ExternalScorer(oracle_cmd)), "oracle")
         elif isinstance(goal, dict):
-            resolved = build(Objective, goal, where=str(config))
+            resolved = Objective.from_table(goal, given["text"], str(config))
         else:
             assert goal is not None  # else there is an oracle_cmd
             resolved = load_objective(goal)
@@ -104,13 +104,14 @@ def optimize(
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """The tables of a run's TOML file.
+    """The tables of a run's TOML file, and under "text" what stands in it.
 
     Raises:
         UsageError: not there, not TOML, or an unknown key.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -125,7 +126,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content.get("settings", {}), dict):
         raise UsageError(f"{path}: settings is a table: [settings]")
     build(OptimizeSettings, content.get("settings", {}), where=str(path))
-    return content
+    return {**content, "text": text}
 
 
 @contextmanager
@@ -189,6 +190,7 @@ def _report(run: Run, out: Path, json_line: bool) -> None:
         f"mean score of the first 300 calls {first:.3f}, of the last 300 {last:.3f}",
         err=True,
     )
-    typer.echo(
-        f"candidates: {out / 'candidates.csv'}; learning curve: {out / 'learning_curve.png'}", err=True
-    )
+    written = f"candidates: {out / 'candidates.csv'}"
+    if len(table):
+        written += f"; learning curve: {out / 'learning_curve.png'}"
+    typer.echo(written, err=True)

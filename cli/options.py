@@ -15,7 +15,13 @@ from pydantic.fields import FieldInfo
 if TYPE_CHECKING:
     import pandas as pd
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one line of JSON on stdout, for programs.")]
+JsonFlag = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one line of JSON, for programs: on stdout, or on stderr where a table goes there.",
+    ),
+]
 PriorOption = Annotated[
     str, typer.Option("--prior", help="Name of a shipped prior (`moldesign priors`), or a policy file.")
 ]

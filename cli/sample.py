@@ -27,7 +27,9 @@ def sample(
         Path | None, typer.Option("-o", "--output", help="CSV file to write; stdout if not given.")
     ] = None,
     prior: PriorOption = "druglike",
-    seed: Annotated[int, typer.Option(min=0, help="Seed: the same seed gives the same molecules.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed: the same seed gives the same molecules.")
+    ] = 0,
     temperature: Annotated[
         float, typer.Option(min=0.01, max=10, help="Below 1 safer, above 1 bolder.")
     ] = 1.0,

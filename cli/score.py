@@ -37,7 +37,13 @@ def score(
     entries = list(MoleculeFile(molecules, column))
     if not entries:
         raise DataError(f"{molecules}: no line with a molecule")
-    table = score_smiles(objective, [entry.text for entry in entries], workers=workers)
+    # What the reader could not take for a SMILES is invalid for its reason, and shown with escapes.
+    texts = ["" if entry.problem else entry.text for entry in entries]
+    table = score_smiles(objective, texts, workers=workers)
+    for row, entry in enumerate(entries):
+        if entry.problem:
+            table.loc[row, "smiles"] = entry.text.encode("utf-8", "backslashreplace").decode()
+            table.loc[row, "reason"] = entry.problem
     table.insert(0, "line", [entry.line for entry in entries])
     write_table(table, output)
     counts = table["status"].value_counts()

@@ -148,6 +148,8 @@ def prepare(
     for written in (output, rejects):
         if written is not None:
             _check_writable(written, sources)
+    if rejects is not None and Path(rejects).resolve() == output.resolve():
+        raise UsageError(f"{rejects}: is also the output; name another file with --rejects")
     if file_format(output)[0] == "parquet":
         raise UsageError(f"{output}: a corpus is written as .smi or .csv, plain, .gz, .xz or .zst")
     report = Preparation(output, list(sources))

@@ -83,6 +83,8 @@ class MoleculeFile:
     def __init__(self, path: Path, column: str | None = None) -> None:
         self.path = Path(path)
         self.kind, self.compression = file_format(self.path)
+        if self.kind == "smi" and column is not None:
+            raise UsageError(f"{self.path}: a .smi file has no columns to choose from; leave out --column")
         if not self.path.is_file():
             what = "is a directory" if self.path.is_dir() else "does not exist"
             raise DataError(f"{self.path}: {what}")
@@ -132,8 +134,6 @@ class MoleculeFile:
         self._bytes_read = self.size
 
     def _smi(self, lines: Iterator[tuple[int, str]]) -> Iterator[Entry]:
-        if self.column is not None:
-            raise UsageError(f"{self.path}: a .smi file has no columns to choose from; leave out --column")
         for number, line in lines:
             if number == 1 and (words := line.split()) and _is_header_name(words[0]):
                 self.headers += 1

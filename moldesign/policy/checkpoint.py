@@ -35,6 +35,7 @@ class Provenance(BaseModel):
 
     name: str = Field("", description="The name of the prior.")
     corpora: list[str] = Field(default_factory=list, description="Names or paths of what it was trained on.")
+    column: str | None = Field(None, description="The SMILES column of those that are tables.")
     corpus_sha256: str = Field("", description="SHA-256 of the training SMILES, one a line.")
     corpus_licence: str = Field("", description="Licence of the corpora.")
     molecules: int = Field(0, description="Molecules trained on.")

@@ -249,7 +249,8 @@ class Pretraining:
         unit = 1 / (self.settings.batch_size * self._mean_length)
         loss = nll * unit
         valid_share = None
-        if self.settings.validity_weight and self.progress.step >= self.total_steps / 2:
+        begun = self.progress.step >= self.settings.validity_from * self.total_steps
+        if self.settings.validity_weight and begun:
             invalid, valid_share = self._invalid()
             if len(invalid):
                 loss = loss - self.settings.validity_weight * self._nll(invalid) * unit

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Architecture(BaseModel):
     """The shape of the network."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     cell: Literal["gru", "lstm"] = Field("gru", description="Recurrent cell.")
     layers: int = Field(3, ge=1, le=16, description="Recurrent layers.")
@@ -22,7 +22,7 @@ class Architecture(BaseModel):
 class PretrainSettings(BaseModel):
     """How a policy learns a corpus by heart, but not too well."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(10, ge=1, description="Passes over the corpus.")
     batch_size: int = Field(256, ge=1, description="Molecules a gradient step, over all processes.")
@@ -44,7 +44,13 @@ class PretrainSettings(BaseModel):
     validity_weight: float = Field(
         0.0,
         ge=0,
-        description="Weight of the policy gradient of P(valid) beside the likelihood, in the second half.",
+        description="Weight of the policy gradient of P(valid) beside the likelihood.",
+    )
+    validity_from: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Share of the training before that gradient begins: an untrained policy draws noise.",
     )
     validation_share: float = Field(0.02, ge=0, lt=0.5, description="Share of the corpus held out.")
     max_validation: int = Field(5000, ge=1, description="Held-out molecules at most.")
@@ -52,4 +58,4 @@ class PretrainSettings(BaseModel):
         3, ge=1, description="Epochs without a better validation NLL before it stops early."
     )
     checkpoint_minutes: float = Field(5.0, gt=0, description="Minutes between checkpoints inside an epoch.")
-    seed: int = Field(0, ge=0, description="Seed of weights, split, order and randomisation.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of weights, split, order and randomisation.")

@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 
 import moldesign
+from moldesign.assets import corpora as known_corpora
 from moldesign.assets import corpus_path, prior_path
 from moldesign.errors import CheckpointError, DataError, UsageError
 from moldesign.files import atomic_write
@@ -70,8 +71,8 @@ def train(
     joined = not dist.is_initialized()
     local_rank = join_processes()
     first = not dist.is_initialized() or dist.get_rank() == 0
-    if not resume and (out / "training.safetensors").exists():
-        raise CheckpointError(f"{out}: holds a training already; add --resume, or choose another folder")
+    if not resume:
+        _refuse_what_is_there(out)
     if tensorboard:
         _summary_writer()  # missing, it is missed before anything is written
     smiles = [text for source in corpora for text in corpus.load(source, column)]
@@ -91,9 +92,10 @@ def train(
     provenance = Provenance(
         name=name or out.resolve().name,
         corpora=[
-            source if source != str(path) else str(path.resolve())
+            source if source in known_corpora() else str(path.resolve())
             for source, path in zip(corpora, paths, strict=True)
         ],
+        column=column,
         corpus_sha256=hashlib.sha256("\n".join(smiles).encode()).hexdigest(),
         corpus_licence=licence,
         command=shlex.join(["moldesign", *sys.argv[1:]]),
@@ -131,6 +133,15 @@ def train(
     if not first or not (out / "best.safetensors").exists():
         return {}
     return _finish(out, training, progress)
+
+
+def _refuse_what_is_there(out: Path) -> None:
+    """Raise CheckpointError where a training, a run or a prior would be written over."""
+    if (out / "training.safetensors").exists():
+        raise CheckpointError(f"{out}: holds a training already; add --resume, or choose another folder")
+    for name in ("best.safetensors", "prior.safetensors", "ledger.sqlite", "config.toml"):
+        if (out / name).exists():
+            raise CheckpointError(f"{out}: holds something else already ({name}); choose another folder")
 
 
 def _name_unknown(paths: Sequence[Path], column: str | None, tokenizer: Tokenizer) -> None:

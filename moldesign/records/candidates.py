@@ -14,7 +14,15 @@ from moldesign.chem.molecules import Mol, parse
 from moldesign.records.columns import FIXED, IDENTITY, NEAREST, component_columns
 from moldesign.records.tables import write_csv
 
-__all__ = ["NEAREST_FOR", "Nearest", "best_first", "candidates_columns", "candidates_table", "write_csv"]
+__all__ = [
+    "NEAREST_FOR",
+    "Nearest",
+    "best_first",
+    "candidates_columns",
+    "candidates_table",
+    "with_nearest",
+    "write_csv",
+]
 
 #: Molecules, in; the SMILES of the nearest training molecule of each and its Tanimoto similarity, out.
 Nearest = Callable[[Sequence[Mol]], tuple[Sequence[str], ArrayLike]]
@@ -66,17 +74,13 @@ def candidates_table(
     *,
     agent_nll: ArrayLike | None = None,
     prior_nll: ArrayLike | None = None,
-    nearest: Nearest | None = None,
-    nearest_for: int | None = NEAREST_FOR,
 ) -> pd.DataFrame:
-    """One row a scored molecule, best first, with the columns of docs/candidates.md.
+    """One row a scored molecule, best first, with the columns of docs/candidates.md, the nearest ones empty.
 
     Args:
         ledger_rows: (n,) as `Ledger.read` gives them, or `best_first` of them.
         labels: of the components, as in the ledger.
         agent_nll, prior_nll: (n,) nats, in the order of `ledger_rows`; NaN where unknown.
-        nearest: the search in the training molecules, asked once, for the best.
-        nearest_for: how many of the best to ask for; None for all.
 
     A property that a molecule does not have, or that RDKit cannot compute, is an empty cell.
     """
@@ -90,10 +94,30 @@ def candidates_table(
         table[name] = np.array([_number(number, mol) for mol in mols], dtype=np.float64)
     for name, text in _TEXTS.items():
         table[name] = pd.Series([_text(text, mol) for mol in mols], dtype="str")
-    smiles, similarities = _nearest(nearest, mols, nearest_for)
-    table[NEAREST[0]] = pd.Series(smiles, dtype="str")
-    table[NEAREST[1]] = similarities
+    table[NEAREST[0]] = pd.Series([""] * len(table), dtype="str")
+    table[NEAREST[1]] = np.nan
     return table[candidates_columns(labels)]
+
+
+def with_nearest(
+    table: pd.DataFrame, nearest: Nearest, nearest_for: int | None = NEAREST_FOR
+) -> pd.DataFrame:
+    """The candidates with the nearest training molecule, and its similarity, of the best.
+
+    Args:
+        table: as `candidates_table` gives it.
+        nearest: the search in the training molecules, asked once.
+        nearest_for: how many of the best to ask for; None for all.
+    """
+    mols = [parse(smiles) for smiles in table["smiles"][:nearest_for]]
+    asked = [i for i, mol in enumerate(mols) if mol is not None]
+    smiles, similarities = [""] * len(table), np.full(len(table), np.nan)
+    if asked:
+        found, values = nearest([mol for mol in mols if mol is not None])
+        similarities[asked] = np.asarray(values, dtype=np.float64)
+        for i, name in zip(asked, found, strict=True):
+            smiles[i] = name
+    return table.assign(**{NEAREST[0]: pd.Series(smiles, dtype="str"), NEAREST[1]: similarities})
 
 
 def _column(values: ArrayLike | None, n: int) -> np.ndarray:
@@ -119,17 +143,3 @@ def _text(property_of: Callable[[Mol], str], mol: Mol | None) -> str:
         return property_of(mol)
     except Exception:  # as above
         return ""
-
-
-def _nearest(
-    nearest: Nearest | None, mols: Sequence[Mol | None], nearest_for: int | None
-) -> tuple[list[str], np.ndarray]:
-    smiles = [""] * len(mols)
-    similarities = np.full(len(mols), np.nan)
-    asked = [i for i, mol in enumerate(mols[:nearest_for]) if mol is not None]
-    if nearest is not None and asked:
-        found, values = nearest([mol for mol in mols[:nearest_for] if mol is not None])
-        similarities[asked] = np.asarray(values, dtype=np.float64)
-        for i, name in zip(asked, found, strict=True):
-            smiles[i] = name
-    return smiles, similarities

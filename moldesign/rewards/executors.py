@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,7 +25,16 @@ def _prepare(spec: dict[str, Any]) -> None:
     global _objective
     # A terminal sends Ctrl-C to every process; the run decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     _objective = Objective.model_validate(spec)
+
+
+def _leave_with_parent() -> None:
+    """End this worker when the run is gone, also one that was killed and could not say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _evaluate(smiles: list[str]) -> Scores:
@@ -48,7 +59,7 @@ class ObjectivePool:
         if workers < 1:
             raise ValueError(f"a pool needs a worker, not {workers}")
         if not objective.portable:
-            raise UsageError("an objective with a Python function cannot be sent to worker processes")
+            raise UsageError("a Python function or a command cannot be sent to worker processes: one worker")
         self._objective = objective
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -75,7 +75,7 @@ class Component(Strict):
             self._reward = self.reward
             return self
         if self.reward == PYTHON:
-            raise ValueError("this component was a Python function and must be given again in Python")
+            raise ValueError("a Python function or a command scored here: give it again (--oracle-cmd)")
         entry = catalogue.find(self.reward)
         try:
             parameters = entry.parameters.model_validate(self.parameters)
@@ -270,8 +270,13 @@ class Objective(Strict):
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{source}: not valid TOML: {error}") from None
+        return cls.from_table(data, text, source)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], text: str, source: str) -> Objective:
+        """The objective that a table of a TOML text describes; errors as `from_toml`."""
         try:
-            return cls.model_validate(data)
+            return cls.model_validate(table)
         except ValidationError as error:
             line = _line(text, error)
             where = f"{source}, line {line}" if line else source
@@ -285,7 +290,11 @@ def _line(text: str, error: ValidationError) -> int | None:
     lines = text.splitlines()
     start = 0
     if len(location) > 1 and location[0] == "components" and isinstance(location[1], int):
-        heads = [i for i, line in enumerate(lines) if re.match(r"\s*\[\[\s*components\s*\]\]", line)]
+        heads = [
+            i
+            for i, line in enumerate(lines)
+            if re.match(r"\s*\[\[\s*(objective\s*\.\s*)?components\s*\]\]", line)
+        ]
         if location[1] < len(heads):
             start = heads[location[1]]
     quoted = re.findall(r"'([^']+)'", message)

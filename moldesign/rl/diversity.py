@@ -39,7 +39,8 @@ class ScaffoldMemory:
             if not rewards[row] >= self.min_reward:
                 continue
             scaffold = _scaffold(text)
-            out[row] *= max(0.0, 1.0 - self.counts[scaffold] / self.bucket_size)
+            if rewards[row] > 0:  # a share of less than nothing would be more
+                out[row] *= max(0.0, 1.0 - self.counts[scaffold] / self.bucket_size)
             self.counts[scaffold] += 1
         return out
 

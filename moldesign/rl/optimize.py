@@ -45,7 +45,12 @@ def optimize(
             exists. RewardError: the objective cannot score. NonFiniteTrainingError: see Update.
     """
     run = Run.open(
-        objective, prior=prior, out=out, settings=OptimizeSettings.of(**settings), progress=progress
+        objective,
+        prior=prior,
+        out=out,
+        settings=OptimizeSettings.of(**settings),
+        progress=progress,
+        export=export,
     )
     with run:
         agent, oracle, settings_ = run.agent, run.oracle, run.settings
@@ -75,7 +80,8 @@ def optimize(
             rewards = np.array([evaluations[i].score for i in rows])
             rewards[~valid] = np.min(rewards[valid], initial=0.0)
             if settings_.diversity:
-                rewards = scaffolds.discount([evaluations[i].smiles for i in rows], rewards)
+                molecules = [evaluations[i].smiles for i, ok in zip(rows, valid, strict=True) if ok]
+                rewards[valid] = scaffolds.discount(molecules, rewards[valid])
 
             # Weigh.
             again = replay.draw(settings_.replay_size, generator)

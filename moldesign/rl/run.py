@@ -14,7 +14,7 @@ from typing import Any, Self
 import pandas as pd
 import torch
 
-from moldesign.assets import corpus_path, home, prior_path
+from moldesign.assets import corpus_path, home, prior_path, shipped
 from moldesign.chem.drawing import mol_block
 from moldesign.chem.fingerprints import NearestNeighbours
 from moldesign.errors import MoldesignError
@@ -22,7 +22,14 @@ from moldesign.language import corpus
 from moldesign.policy.checkpoint import Provenance, load_policy, save_policy
 from moldesign.policy.policy import Policy
 from moldesign.records import figures, structures
-from moldesign.records.candidates import NEAREST_FOR, Nearest, best_first, candidates_table, write_csv
+from moldesign.records.candidates import (
+    NEAREST_FOR,
+    Nearest,
+    best_first,
+    candidates_table,
+    with_nearest,
+    write_csv,
+)
 from moldesign.records.journal import EventLog, StepsJournal
 from moldesign.records.ledger import Ledger
 from moldesign.records.run import RunDirectory
@@ -60,6 +67,7 @@ class Run:
         directory: RunDirectory,
         scratch: tempfile.TemporaryDirectory[str] | None,
         on_step: Callable[[StepReport], None],
+        export: dict[str, Any],
     ) -> None:
         self.agent, self.prior, self.provenance, self.settings = agent, prior, provenance, settings
         self._pool = evaluator if isinstance(evaluator, ObjectivePool) else None
@@ -69,6 +77,7 @@ class Run:
         self.ledger = pd.DataFrame()
         self.path = None if scratch else directory.path
         self._directory, self._scratch, self._on_step = directory, scratch, on_step
+        self._export = export
         self._ledger = Ledger(directory.ledger, self.oracle.labels)
         self._steps = StepsJournal(directory.steps)
         self._log = EventLog(directory.log)
@@ -85,8 +94,12 @@ class Run:
         out: str | Path | None,
         settings: OptimizeSettings,
         progress: bool | Callable[[StepReport], None],
+        export: dict[str, Any] | None = None,
     ) -> Self:
         """A run ready for its first step. All that can be wrong is found before a file is written.
+
+        Args:
+            export: what `finish` is to be called with when an error ends the run.
 
         Raises:
             UsageError, CheckpointError, RewardError: as `optimize`.
@@ -98,7 +111,9 @@ class Run:
         scratch = tempfile.TemporaryDirectory(prefix="moldesign-") if out is None else None
         directory = RunDirectory.create(Path(scratch.name) / "run" if scratch else Path(str(out)))
         on_step = progress if callable(progress) else _print_step if progress else _ignore
-        run = cls(policy.clone(), policy, provenance, evaluator, settings, directory, scratch, on_step)
+        run = cls(
+            policy.clone(), policy, provenance, evaluator, settings, directory, scratch, on_step, export or {}
+        )
         config = {
             "prior": str(prior),
             "settings": settings.model_dump(),
@@ -134,16 +149,27 @@ class Run:
             self.oracle.labels,
             agent_nll=self.agent.nll(smiles),
             prior_nll=self.prior.nll(smiles),
-            nearest=training_search(self.provenance) if nearest_for != 0 else None,
-            nearest_for=nearest_for,
         )
+        # The search takes up to a minute: what was found is on the disk before it.
+        self._write_candidates()
+        if nearest_for != 0 and len(self.candidates):
+            search, missing = training_search(self.provenance)
+            if missing:
+                self._log.write("nearest training molecules incomplete", missing=missing)
+                sys.stderr.write(f"nearest training molecules: {missing}\n")
+            if search is not None:
+                self.candidates = with_nearest(self.candidates, search, nearest_for)
+                self._write_candidates()
         if self._scratch is None:
-            write_csv(self.candidates, self._directory.candidates)
             if sdf:
                 structures.write_sdf(self.candidates, self._directory.structures, mol_block)
             if len(self.candidates):
                 figures.draw_learning_curve(self.ledger, self._directory.learning_curve)
         self._log.write("finished", reason=self.stopped_by, calls=self.oracle.calls, steps=self._step)
+
+    def _write_candidates(self) -> None:
+        if self._scratch is None:
+            write_csv(self.candidates, self._directory.candidates)
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +181,7 @@ class Run:
             if error is not None and not self._finished and self.oracle.calls:
                 # What was paid for is exported whatever went wrong; the error goes on its way after.
                 self.stopped_by = type(error).__name__
-                self.finish()
+                self.finish(**self._export)
         finally:
             self._ledger.close()
             self._steps.close()
@@ -176,15 +202,26 @@ class Run:
         self._last_checkpoint = time.monotonic()
 
 
-def training_search(provenance: Provenance) -> Nearest | None:
-    """The search for the nearest of the molecules that a prior was trained on; None if they are not here."""
-    try:
-        smiles = [text for name in provenance.corpora for text in corpus.load(corpus_path(name))]
-    except MoldesignError:
-        return None
-    if not smiles:
-        return None
-    return NearestNeighbours(smiles, cache=home() / "fingerprints")
+def training_search(provenance: Provenance) -> tuple[Nearest | None, str]:
+    """The search for the nearest of the molecules that a prior and its ancestors were trained on.
+
+    Returns:
+        the search, None if no such molecule is here; and what is missing, in words, empty if nothing is.
+    """
+    sources = {(name, stage.column): None for stage in provenance.lineage() for name in stage.corpora}
+    if not sources:
+        return None, "the prior does not say what it was trained on"
+    smiles: list[str] = []
+    missing: list[str] = []
+    for name, column in sources:
+        try:
+            smiles.extend(corpus.load(corpus_path(name), column))
+        except MoldesignError as error:
+            missing.append(str(error))
+    # RDKit wrote the shipped corpora; others are taken for training as they stand.
+    canonical = all(shipped(corpus_path(name)) for name, _ in sources)
+    search = NearestNeighbours(smiles, canonical=canonical, cache=home() / "fingerprints") if smiles else None
+    return search, "; ".join(missing)
 
 
 def _ignore(_: StepReport) -> None:

@@ -14,7 +14,7 @@ _DEFAULT_BUDGET = 10_000
 class OptimizeSettings(BaseModel):
     """How the agent is steered, and when it stops: at whichever limit comes first."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     budget: int | None = Field(
         None,
@@ -51,7 +51,7 @@ class OptimizeSettings(BaseModel):
     )
     temperature: float = Field(1.0, gt=0, description="Temperature of drawing.")
     workers: int = Field(1, ge=1, le=256, description="Processes that score; 1: within this one.")
-    seed: int = Field(0, ge=0, description="Seed of everything random in the run.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random in the run.")
 
     @classmethod
     def of(cls, **values: Any) -> OptimizeSettings:

@@ -19,7 +19,7 @@ _TOP = 100
 
 @dataclass(frozen=True)
 class StepReport:
-    """One row of steps.csv (docs/steps.md). Shares are of the batch drawn; NaN where there is nothing."""
+    """One row of steps.csv (docs/optimize.md). Shares are of the batch drawn; NaN where there is nothing."""
 
     step: int
     calls: int

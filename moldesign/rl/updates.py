@@ -14,7 +14,7 @@ class Update:
     """Adam with a clipped gradient; a step whose gradient is not finite is left out.
 
     Raises:
-        NonFiniteTrainingError: from `step`, when several in a row are not finite.
+        NonFiniteTrainingError: from `step`, when several in a row are not finite, or the weights are not.
     """
 
     def __init__(self, network: nn.Module, *, learning_rate: float, clip_norm: float) -> None:
@@ -37,4 +37,7 @@ class Update:
         else:
             self._bad_steps = 0
             self.optimizer.step()
+            # A rate far too high makes them infinite in one step, of a gradient that was not.
+            if not all(torch.isfinite(weights.sum()) for weights in self.network.parameters()):
+                raise NonFiniteTrainingError("the weights are no longer finite; lower the learning rate")
         return norm

@@ -13,6 +13,15 @@ WRONG_SMARTS = '[[components]]\nreward = "substructures"\nparameters = { require
 WRONG_SETTING = 'objective = "qed"\n\n[settings]\nbugdet = 100\n'
 WRONG_TABLE = 'objective = "qed"\nsettings = 3\n'
 WRONG_CONFIG = 'objectiv = "qed"\n'
+WRONG_SHAPE = """prior = "druglike"
+
+[[objective.components]]
+reward = "qed"
+
+[[objective.components]]
+reward = "logp"
+shaping = { kind = "sigmod", low = 1, high = 3 }
+"""
 RUBBISH = "name,value\nthis is,no corpus\nat all,<html>\n"
 FILES = {
     "unknown_reward.toml": UNKNOWN_REWARD,
@@ -21,12 +30,14 @@ FILES = {
     "wrong_setting.toml": WRONG_SETTING,
     "wrong_table.toml": WRONG_TABLE,
     "wrong_config.toml": WRONG_CONFIG,
+    "wrong_shape.toml": WRONG_SHAPE,
     "rubbish.smi": "this is no corpus\nat all\n<html>\n",
     "rubbish.csv": RUBBISH,
     "empty.smi": "",
     "good.smi": "CCO\nCCN\n",
     "text.safetensors": "not a policy, but long enough to look like one\n" * 20,
     "used/precious.txt": "mine",
+    "a_run/ledger.sqlite": "of a run",
 }
 
 
@@ -61,6 +72,16 @@ CASES = [
     case("optimize --config wrong_config.toml -o out", 2, "wrong_config.toml: unknown key", "'objective'"),
     case("optimize --config wrong_setting.toml -o out", 2, "wrong_setting.toml: unknown setting", "'budget'"),
     case("optimize --config wrong_table.toml -o out", 2, "wrong_table.toml: settings is a table"),
+    case(
+        "optimize --config wrong_shape.toml -o out", 2, "wrong_shape.toml, line 8: ", "did you mean 'sigmoid'"
+    ),
+    case("optimize qed --temperature inf -o out", 2, "setting 'temperature'", "finite"),
+    case("optimize qed --learning-rate nan -o out", 2, "setting 'learning_rate'"),
+    case("optimize qed --seed 99999999999999999999 -o out", 2, "setting 'seed'", "4294967296"),
+    case("pretrain good.smi --learning-rate inf -o out", 2, "setting 'learning_rate'", "finite"),
+    case("pretrain good.smi --seed 4294967296 -o out", 2, "setting 'seed'"),
+    case("corpora prepare good.smi -o out.smi --rejects ./out.smi", 2, "out.smi: is also the output"),
+    case("corpora prepare rubbish.csv good.smi --column value -o o.smi", 2, "good.smi: a .smi file has no"),
     case("score good.smi --objective qde -o out.csv", 2, "did you mean 'qed'"),
     case("rewards show qde", 2, "did you mean 'qed'"),
     case("sample --prior drglike -n 5 -o out.csv", 2, "did you mean 'druglike'"),
@@ -71,6 +92,7 @@ CASES = [
     case("finetune rubbish.csv --prior whole.safetensors -o out", 3, "rubbish.csv: no column of SMILES"),
     # Checkpoint or run state.
     case("optimize qed --prior whole.safetensors -o used", 4, "used: exists and is not empty"),
+    case("pretrain good.smi -o a_run", 4, "a_run: holds something else already (ledger.sqlite)"),
     case("optimize qed --prior truncated.safetensors -o out", 4, "truncated.safetensors: not a whole"),
     case("sample --prior text.safetensors -n 5 -o out.csv", 4, "text.safetensors: not a whole safe"),
     case("sample --prior absent.safetensors -n 5 -o out.csv", 4, "absent.safetensors: no such file"),

@@ -62,6 +62,19 @@ def test_unique_and_valid_only_still_give_n(moldesign: Any, small_prior: Path, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_score_tells_what_the_reader_could_not_take(moldesign: Any, tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes(b"smiles,name\nCCO,a\nCC\xe9O,b\nCCN,c,d\nN/A,e\nCCC,f\n")
+    done = moldesign("score", "latin.csv", "--objective", "qed", "-o", "scores.csv", cwd=tmp_path)
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)
+    assert table["line"].tolist() == [2, 3, 4, 5, 6]
+    assert table["status"].tolist() == ["scored", "invalid", "invalid", "invalid", "scored"]
+    assert table["smiles"].tolist()[1] == "CC\\udce9O"
+    assert "not UTF-8" in table["reason"][1]
+    assert "ragged row" in table["reason"][2]
+    assert table["reason"][3] == "missing value"
+
+
 def test_score_keeps_the_order_and_every_row(moldesign: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("name,smiles\na,c1ccccc1O\nb,rubbish\nc,Oc1ccccc1\n")
     (tmp_path / "goal.toml").write_text(

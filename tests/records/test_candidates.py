@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 from moldesign.chem.molecules import Mol, to_smiles
-from moldesign.records.candidates import best_first, candidates_columns, candidates_table, write_csv
+from moldesign.records.candidates import (
+    best_first,
+    candidates_columns,
+    candidates_table,
+    with_nearest,
+    write_csv,
+)
 from moldesign.records.ledger import Ledger, LedgerRow
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
@@ -94,7 +100,9 @@ def test_nlls_follow_their_molecules(ledger_rows: pd.DataFrame) -> None:
 
 def test_the_nearest_training_molecule_is_asked_for_the_best_only(ledger_rows: pd.DataFrame) -> None:
     search = Neighbours()
-    table = candidates_table(ledger_rows, ["qed", "activity"], nearest=search, nearest_for=2)
+    plain = candidates_table(ledger_rows, ["qed", "activity"])
+    assert (plain["nearest_training_smiles"] == "").all()
+    table = with_nearest(plain, search, nearest_for=2)
     assert search.asked == [ASPIRIN, "c1ccccc1"]
     assert table["nearest_training_smiles"].tolist() == [
         f"nearest of {ASPIRIN}",
@@ -103,12 +111,13 @@ def test_the_nearest_training_molecule_is_asked_for_the_best_only(ledger_rows: p
     ]
     assert table["nearest_training_similarity"].tolist()[:2] == [0.5, 0.9]
     assert table["nearest_training_similarity"].isna().tolist() == [False, False, True, True, True]
-    everything = candidates_table(ledger_rows, ["qed", "activity"], nearest=search, nearest_for=None)
+    assert list(table.columns) == list(plain.columns)
+    everything = with_nearest(plain, search, nearest_for=None)
     assert (everything["nearest_training_smiles"] != "").all()
 
 
 def test_no_molecule_at_all_is_a_table_with_its_columns(ledger_rows: pd.DataFrame, tmp_path: Path) -> None:
-    table = candidates_table(ledger_rows.iloc[:0], ["qed", "activity"], nearest=Neighbours())
+    table = with_nearest(candidates_table(ledger_rows.iloc[:0], ["qed", "activity"]), Neighbours())
     assert list(table.columns) == candidates_columns(["qed", "activity"])
     write_csv(table, tmp_path / "candidates.csv")
     assert (tmp_path / "candidates.csv").read_text().count("\n") == 1

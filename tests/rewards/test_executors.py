@@ -1,5 +1,8 @@
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +45,38 @@ def test_a_pool_whose_workers_were_killed_is_made_anew(pool: ObjectivePool, obje
     for pid in list(pool._pool._processes or {}):
         os.kill(pid, signal.SIGKILL)
     np.testing.assert_array_equal(pool.evaluate(MOLS).score, objective.evaluate(MOLS).score)
+
+
+def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "score.py"
+    script.write_text(
+        "import time\n"
+        "from moldesign.chem.molecules import read\n"
+        "from moldesign.rewards.executors import ObjectivePool\n"
+        "from moldesign.rewards.objective import load_objective\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ObjectivePool(load_objective('qed'), 2)\n"
+        "    pool.evaluate([read('C' * n) for n in range(1, 9)])\n"
+        "    print(*pool._pool._processes, flush=True)\n"
+        "    time.sleep(300)\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        assert workers
+        assert all(Path(f"/proc/{pid}").exists() for pid in workers)
+        process.kill()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and any(map(_runs, workers)):
+        time.sleep(0.05)
+    assert not any(map(_runs, workers))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_molecule_that_kills_a_worker_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

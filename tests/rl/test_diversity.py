@@ -32,3 +32,9 @@ def test_the_rewards_given_stay_as_they_are_and_a_missing_one_counts_for_nothing
     out = memory.discount(["Cc1ccccc1", "Oc1ccccc1", "Nc1ccccc1"], rewards)
     np.testing.assert_array_equal(out, [1.0, np.nan, 0.0])
     np.testing.assert_array_equal(rewards, [1.0, np.nan, 1.0])
+
+
+def test_a_reward_below_nothing_is_not_raised() -> None:
+    memory = ScaffoldMemory(bucket_size=2, min_reward=-10.0)
+    out = memory.discount(["Cc1ccccc1", "Oc1ccccc1", "Nc1ccccc1"], np.array([-4.0, -4.0, 2.0]))
+    assert out.tolist() == [-4.0, -4.0, 0.0]

@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from moldesign.assets import prior_path
 from moldesign.chem import molecules
 from moldesign.errors import CheckpointError, RewardError, UsageError
-from moldesign.policy.checkpoint import load_policy
+from moldesign.policy.checkpoint import Provenance, load_policy, read_provenance
 from moldesign.rl.optimize import optimize
-from moldesign.rl.run import Run
+from moldesign.rl.run import Run, training_search
 from moldesign.rl.steps import StepReport
 
 #: Leaves the search for the nearest training molecule out.
@@ -134,6 +135,41 @@ def test_one_seed_gives_the_same_bytes_and_another_seed_others(
         content.append((tmp_path / str(i) / "candidates.csv").read_bytes())
     assert content[0] == content[1]
     assert content[0] != content[2]
+
+
+@pytest.mark.parametrize("name", ["druglike", "zinc250k"])
+def test_the_molecules_a_shipped_prior_was_trained_on_are_at_hand(name: str) -> None:
+    search, missing = training_search(read_provenance(prior_path(name))[2])
+    assert search is not None
+    assert missing == ""
+
+
+def test_nearest_is_sought_in_all_that_a_prior_was_trained_on(tmp_path: Path) -> None:
+    # Kekule forms, which a search that takes them for canonical would find far from their aromatic ones.
+    (tmp_path / "old.csv").write_text("id,structure\n1,C1=CC=CC=C1O\n2,CCO\n")
+    (tmp_path / "new.smi").write_text("C1=CN=CC=C1\n")
+    old = Provenance(corpora=[str(tmp_path / "old.csv")], column="structure")
+    tuned = Provenance(corpora=[str(tmp_path / "new.smi")], parent=old)
+    search, missing = training_search(tuned)
+    assert search is not None
+    assert missing == ""
+    smiles, similarity = search([molecules.read("c1ccccc1O"), molecules.read("c1ccncc1")])
+    assert smiles == ["C1=CC=CC=C1O", "C1=CN=CC=C1"]
+    assert list(similarity) == [1.0, 1.0]
+    (tmp_path / "old.csv").unlink()
+    search, missing = training_search(tuned)
+    assert search is not None
+    assert "old.csv: does not exist" in missing
+    assert training_search(Provenance()) == (None, "the prior does not say what it was trained on")
+
+
+def test_the_end_of_a_run_tells_why_there_is_no_nearest_molecule(
+    small_prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = small_run(small_prior, budget=20, out=tmp_path / "run", export={"nearest_for": 5})
+    assert (run.candidates["nearest_training_smiles"] == "").all()
+    assert "does not say what it was trained on" in capsys.readouterr().err
+    assert "does not say what it was trained on" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
 def test_without_a_folder_nothing_is_written(

@@ -44,3 +44,10 @@ def test_several_in_a_row_end_the_run() -> None:
         update.step((weight * float("nan")).sum())
     with pytest.raises(NonFiniteTrainingError, match="5 steps in a row"):
         update.step((weight * float("nan")).sum())
+
+
+def test_weights_that_are_not_finite_end_the_run() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    update = Update(layer, learning_rate=1e39, clip_norm=100.0)
+    with pytest.raises(NonFiniteTrainingError, match="weights are no longer finite"):
+        update.step(layer.weight.sum())
