@@ -221,7 +221,7 @@ def measure(
     training = read_training(training_dir) if training_dir else read_metrics(beside).training
     if seed < 0 or samples < 2:
         raise UsageError("--seed begins at 0, --samples at 2")
-    if seed == training.settings.seed:
+    if seed in {training.settings.seed, *(stage.seed for stage in provenance.lineage())}:
         raise UsageError(f"seed {seed} is that of the training; choose another with --seed")
     corpora = list(corpora) or provenance.corpora
     smiles = [text for source in corpora for text in corpus.load(source)]

@@ -117,7 +117,10 @@ def with_nearest(
         similarities[asked] = np.asarray(values, dtype=np.float64)
         for i, name in zip(asked, found, strict=True):
             smiles[i] = name
-    return table.assign(**{NEAREST[0]: pd.Series(smiles, dtype="str"), NEAREST[1]: similarities})
+    filled = table.copy()
+    filled[NEAREST[0]] = pd.Series(smiles, dtype="str")
+    filled[NEAREST[1]] = similarities
+    return filled
 
 
 def _column(values: ArrayLike | None, n: int) -> np.ndarray:

@@ -59,7 +59,9 @@ class ObjectivePool:
         if workers < 1:
             raise ValueError(f"a pool needs a worker, not {workers}")
         if not objective.portable:
-            raise UsageError("a Python function or a command cannot be sent to worker processes: one worker")
+            raise UsageError(
+                "a Python function cannot be sent to worker processes, nor a command; use one worker"
+            )
         self._objective = objective
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -155,7 +156,7 @@ def test_nearest_is_sought_in_all_that_a_prior_was_trained_on(tmp_path: Path) ->
     assert missing == ""
     smiles, similarity = search([molecules.read("c1ccccc1O"), molecules.read("c1ccncc1")])
     assert smiles == ["C1=CC=CC=C1O", "C1=CN=CC=C1"]
-    assert list(similarity) == [1.0, 1.0]
+    assert np.asarray(similarity).tolist() == [1.0, 1.0]
     (tmp_path / "old.csv").unlink()
     search, missing = training_search(tuned)
     assert search is not None
