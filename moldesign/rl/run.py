@@ -213,13 +213,15 @@ def training_search(provenance: Provenance) -> tuple[Nearest | None, str]:
         return None, "the prior does not say what it was trained on"
     smiles: list[str] = []
     missing: list[str] = []
+    # RDKit wrote the shipped corpora; others are taken for training as they stand.
+    canonical = True
     for name, column in sources:
         try:
-            smiles.extend(corpus.load(corpus_path(name), column))
+            path = corpus_path(name)
+            smiles.extend(corpus.load(path, column))
+            canonical &= shipped(path)
         except MoldesignError as error:
             missing.append(str(error))
-    # RDKit wrote the shipped corpora; others are taken for training as they stand.
-    canonical = all(shipped(corpus_path(name)) for name, _ in sources)
     search = NearestNeighbours(smiles, canonical=canonical, cache=home() / "fingerprints") if smiles else None
     return search, "; ".join(missing)
 

@@ -161,6 +161,10 @@ def test_nearest_is_sought_in_all_that_a_prior_was_trained_on(tmp_path: Path) ->
     search, missing = training_search(tuned)
     assert search is not None
     assert "old.csv: does not exist" in missing
+    # A corpus known by a name that is not here any more, such as one that was fetched elsewhere.
+    search, missing = training_search(Provenance(corpora=["elsewhere"]))
+    assert search is None
+    assert "no corpus named 'elsewhere'" in missing
     assert training_search(Provenance()) == (None, "the prior does not say what it was trained on")
 
 
