@@ -117,10 +117,14 @@ class ObjectivePool:
                 initializer=_prepare,
                 initargs=(self._objective.spec(),),
             )
+        # A worker may start here, with SIGINT held back: Ctrl-C would end it before it ignores that.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return self._pool.submit(_evaluate, chunk)
         except BrokenProcessPool:
             return None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _alone(self, smiles: str) -> Scores:
         """The scores of one molecule, with nothing else in the pool, so that a death is its own."""
