@@ -3,80 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
 from moldesign.errors import RewardError, UsageError, nearest
-from moldesign.rewards.properties import PROPERTIES, UNIT_INTERVAL
-from moldesign.rewards.reward import Reward, from_smiles_function, per_molecule
-from moldesign.rewards.shaping import Shaping, Step
-from moldesign.rewards.similarity import SimilarityParameters, similarity
-from moldesign.rewards.strict import Strict, known
-from moldesign.rewards.substructures import (
-    AlertsParameters,
-    SubstructureCountParameters,
-    SubstructuresParameters,
-    structural_alerts,
-    substructure_count,
-    substructures,
-)
+from moldesign.rewards import properties, similarity, substructures
+from moldesign.rewards.entry import Entry
+from moldesign.rewards.reward import from_smiles_function
+from moldesign.rewards.strict import known
 
 #: Entry points of this group are an Entry each, or a function from a list of SMILES to numbers.
 GROUP = "moldesign.rewards"
 
 
-class NoParameters(Strict):
-    """A reward without parameters."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A reward that an objective can name."""
-
-    description: str
-    unit: str
-    #: Parameters as a model of that class, in; the reward, out.
-    build: Callable[[Any], Reward]
-    parameters: type[Strict] = NoParameters
-    #: Whether the values lie between 0 and 1 without shaping.
-    unit_interval: bool = False
-    #: Shaping where the objective gives none.
-    shaping: Shaping | None = None
-
-
-def _property(name: str) -> Entry:
-    value, unit = PROPERTIES[name]
-    description = (value.__doc__ or "").strip().splitlines()[0].rstrip(".")
-    return Entry(description, unit, lambda _: per_molecule(value), unit_interval=name in UNIT_INTERVAL)
-
-
+#: Every reward of this package; each module lists its own.
 BUILT_IN: dict[str, Entry] = {
-    **{name: _property(name) for name in PROPERTIES},
-    "similarity": Entry(
-        "Tanimoto similarity to one or several reference molecules",
-        "0 to 1",
-        similarity,
-        SimilarityParameters,
-        unit_interval=True,
-    ),
-    "substructures": Entry(
-        "1 where all required SMARTS are there and no forbidden one is, else 0",
-        "0 or 1",
-        substructures,
-        SubstructuresParameters,
-        unit_interval=True,
-    ),
-    "substructure_count": Entry(
-        "Number of matches of a SMARTS", "count", substructure_count, SubstructureCountParameters
-    ),
-    "alerts": Entry(
-        "Number of PAINS and BRENK structural alerts; shaped to 1 without any, else 0",
-        "count",
-        structural_alerts,
-        AlertsParameters,
-        shaping=Step(high=0.0),
-    ),
+    **properties.ENTRIES,
+    **similarity.ENTRIES,
+    **substructures.ENTRIES,
 }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from moldesign.chem import descriptors
 from moldesign.chem.molecules import Mol
+from moldesign.rewards.entry import Entry
+from moldesign.rewards.reward import per_molecule
 
 #: name -> (value of one molecule, its unit).
 PROPERTIES: dict[str, tuple[Callable[[Mol], float], str]] = {
@@ -28,3 +30,18 @@ PROPERTIES: dict[str, tuple[Callable[[Mol], float], str]] = {
 
 #: Properties that need no shaping: they lie between 0 and 1 by themselves.
 UNIT_INTERVAL = frozenset({"qed", "fraction_sp3"})
+
+
+def _entry(name: str) -> Entry:
+    value, unit = PROPERTIES[name]
+    description = (value.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    return Entry(
+        description,
+        unit,
+        lambda _: per_molecule(value),
+        group="properties",
+        unit_interval=name in UNIT_INTERVAL,
+    )
+
+
+ENTRIES: dict[str, Entry] = {name: _entry(name) for name in PROPERTIES}

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from moldesign.chem.fingerprints import Kind, fingerprint, tanimoto
 from moldesign.chem.molecules import InvalidMolecule, Mol, read
+from moldesign.rewards.entry import Entry
 from moldesign.rewards.reward import Reward, Values
 from moldesign.rewards.strict import Strict
 
@@ -48,3 +49,17 @@ def similarity(parameters: SimilarityParameters) -> Reward:
         )
 
     return reward
+
+
+ENTRIES: dict[str, Entry] = {
+    "similarity": Entry(
+        "Tanimoto similarity to one or several reference molecules",
+        "0 to 1",
+        similarity,
+        SimilarityParameters,
+        group="similarity",
+        direction="larger",
+        example={"references": ["CC(=O)Nc1ccc(O)cc1"]},
+        unit_interval=True,
+    ),
+}

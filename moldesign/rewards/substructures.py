@@ -7,7 +7,9 @@ from pydantic import Field, field_validator, model_validator
 from moldesign.chem import alerts
 from moldesign.chem.molecules import Mol
 from moldesign.chem.substructures import count_matches, has_match, pattern
+from moldesign.rewards.entry import Entry
 from moldesign.rewards.reward import Reward, per_molecule
+from moldesign.rewards.shaping import Step
 from moldesign.rewards.strict import Strict
 
 
@@ -74,3 +76,34 @@ def structural_alerts(parameters: AlertsParameters) -> Reward:
     """Number of different alerts that the molecule raises."""
     collections = tuple(dict.fromkeys(parameters.collections))
     return per_molecule(lambda mol: float(len(alerts.matches(mol, collections))))
+
+
+ENTRIES: dict[str, Entry] = {
+    "substructures": Entry(
+        "1 where all required SMARTS are there and no forbidden one is, else 0",
+        "0 or 1",
+        substructures,
+        SubstructuresParameters,
+        group="structure",
+        direction="larger",
+        example={"required": ["[CX3](=O)[NX3]"], "forbidden": ["[N+](=O)[O-]"]},
+        unit_interval=True,
+    ),
+    "substructure_count": Entry(
+        "Number of matches of a SMARTS",
+        "count",
+        substructure_count,
+        SubstructureCountParameters,
+        group="structure",
+        example={"smarts": "[F]"},
+    ),
+    "alerts": Entry(
+        "Number of PAINS and BRENK structural alerts; shaped to 1 without any, else 0",
+        "count",
+        structural_alerts,
+        AlertsParameters,
+        group="structure",
+        direction="smaller",
+        shaping=Step(high=0.0),
+    ),
+}

@@ -1,0 +1,78 @@
+"""Files that the user allows to run: a configuration alone can never run code."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from moldesign.errors import UsageError
+
+_trusted: dict[Path, str] = {}
+
+
+def trust(paths: Iterable[str | Path]) -> None:
+    """Allow this process, and the workers that it starts, to run these files.
+
+    A name without a slash that is no file here is looked for on PATH, as a shell would.
+
+    Raises:
+        UsageError: no such file.
+    """
+    for given in paths:
+        path = _resolved(given)
+        if path is None:
+            raise UsageError(f"--trust-plugin {given}: no such file")
+        _trusted[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def trusted() -> dict[str, str]:
+    """The SHA-256 of every file that may run, by its path: for the record, and for workers."""
+    return {str(path): digest for path, digest in _trusted.items()}
+
+
+def require(path: str | Path, what: str) -> Path:
+    """The file that `path` means, if the user trusts it as it is now.
+
+    Args:
+        what: what would run, for the message: "reward 'x'".
+
+    Raises:
+        UsageError: no such file; not trusted (the message holds the flag to give); changed since.
+    """
+    found = _resolved(path)
+    if found is None:
+        raise UsageError(f"{what}: no such file: {path}")
+    if found not in _trusted:
+        raise UsageError(f"{what} runs {path}: if you trust it, add --trust-plugin {path}")
+    if hashlib.sha256(found.read_bytes()).hexdigest() != _trusted[found]:
+        raise UsageError(f"{what}: {path} has changed since it was trusted; start again")
+    return found
+
+
+def require_command(arguments: Iterable[str], what: str) -> None:
+    """Pass only if the program, and every file among its arguments, is trusted.
+
+    Raises:
+        UsageError: as `require`; the message holds every flag that is missing.
+    """
+    program, *rest = arguments
+    if _resolved(program) is None:
+        raise UsageError(f"{what}: no such program: {program}")
+    files = [program, *(word for word in rest if Path(word).is_file())]
+    missing = [word for word in files if _resolved(word) not in _trusted]
+    if missing:
+        flags = " ".join(f"--trust-plugin {word}" for word in missing)
+        raise UsageError(f"{what} runs a command: if you trust it, add {flags}")
+    for word in files:
+        require(word, what)
+
+
+def _resolved(given: str | Path) -> Path | None:
+    path = Path(given)
+    if path.is_file():
+        return path.resolve()
+    if path.name == str(given) and (found := shutil.which(path.name)):
+        return Path(found).resolve()
+    return None
