@@ -14,7 +14,7 @@ READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench-demo bench-priors bench-optimizers format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts ring-systems reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,20 @@ bench-priors: $(READY) ## Measure the shipped priors anew, into runs/card (half 
 
 bench-optimizers: $(READY) ## Muon against AdamW, into docs/results/optimizers.json (15 minutes)
 	$(BIN)/python -m moldesign.benchmarks.optimizers --out docs/results/optimizers.json
+
+bench-rewards: $(READY) ## What every reward costs and what the worker pool gains, into docs/results/rewards.json (20 minutes)
+	$(BIN)/python -m moldesign.benchmarks.rewards --out docs/results/rewards.json
+
+bench-fronts: $(READY) ## Hypervolume that each way of several objectives finds, into docs/results/fronts.json (20 minutes)
+	$(BIN)/python -m moldesign.benchmarks.fronts --out docs/results/fronts.json
+
+ring-systems: $(READY) ## Count the ring systems of the shipped corpora anew, into data/ (6 minutes)
+	$(BIN)/python -c "from pathlib import Path; from moldesign.language.ring_systems import make_table; \
+	  make_table(Path('data/ring_systems.tsv.xz'))"
+
+reference: $(READY) ## Make docs/rewards.md anew from the catalogue
+	$(BIN)/python -m moldesign.rewards.reference > .cache/rewards.md
+	mv .cache/rewards.md docs/rewards.md
 
 lint-docker: $(READY) ## Lint the Dockerfile
 	$(BIN)/hadolint Dockerfile

@@ -16,7 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from moldesign.cli.interrupts import Interrupts
-from moldesign.cli.options import JsonFlag, ThreadsOption, set_threads, settings_options
+from moldesign.cli.options import (
+    JsonFlag,
+    ThreadsOption,
+    TrustOption,
+    failure_lines,
+    set_threads,
+    settings_options,
+    trust_plugins,
+)
 from moldesign.errors import UsageError, nearest
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.settings import build
@@ -58,6 +66,7 @@ def optimize(
             "--nearest-all", help="Nearest training molecule of every candidate, not of the 200 best."
         ),
     ] = False,
+    trust_plugin: TrustOption = None,
     threads: ThreadsOption = None,
     json_line: JsonFlag = False,
 ) -> None:
@@ -65,6 +74,7 @@ def optimize(
 
     Example: moldesign optimize druglike --budget 3000 -o runs/first
     """
+    trust_plugins(trust_plugin)
     given = _read_config(config) if config else {}
     if oracle_cmd is not None and objective is not None:
         raise UsageError("give an objective or --oracle-cmd, not both")
@@ -75,7 +85,8 @@ def optimize(
 
     from moldesign.records.candidates import NEAREST_FOR
     from moldesign.rewards.external import ExternalScorer
-    from moldesign.rewards.objective import Objective, load_objective
+    from moldesign.rewards.loading import load_objective
+    from moldesign.rewards.objective import Objective
 
     with ExitStack() as stack:
         if oracle_cmd is not None:
@@ -163,6 +174,7 @@ def _report(run: Run, out: Path, json_line: bool) -> None:
     table: pd.DataFrame = run.candidates
     failed = int((run.ledger["status"] == "failed").sum())
     first, last = run.ledger["score"].head(300).mean(), run.ledger["score"].tail(300).mean()
+    front = {} if run.hypervolume.empty else run.hypervolume.iloc[-1].to_dict()
     if json_line:
         best = table.head(_TABLE_ROWS)[["rank", "smiles", "score"]]
         summary = {
@@ -171,6 +183,7 @@ def _report(run: Run, out: Path, json_line: bool) -> None:
             "calls": len(run.ledger),
             "candidates": len(table),
             "failed": failed,
+            **{name: float(value) for name, value in front.items() if name != "calls"},
             "mean_score_first_300": None if first != first else round(float(first), 6),
             "mean_score_last_300": None if last != last else round(float(last), 6),
             "best": json.loads(best.to_json(orient="records")),
@@ -190,6 +203,10 @@ def _report(run: Run, out: Path, json_line: bool) -> None:
         f"mean score of the first 300 calls {first:.3f}, of the last 300 {last:.3f}",
         err=True,
     )
+    for line in failure_lines(run.ledger):
+        typer.echo(line, err=True)
+    if front:
+        typer.echo(f"front: {front['front']:.0f} molecules, hypervolume {front['hypervolume']:.3f}", err=True)
     written = f"candidates: {out / 'candidates.csv'}"
     if len(table):
         written += f"; learning curve: {out / 'learning_curve.png'}"

@@ -34,6 +34,14 @@ ThreadsOption = Annotated[
         help="Threads of the network; default: the processors there are.",
     ),
 ]
+TrustOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-plugin",
+        metavar="PATH",
+        help="Let an objective run this file: Python, a pickled model, or a command; may be repeated.",
+    ),
+]
 ForceFlag = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 
 
@@ -88,6 +96,14 @@ def _option(field: FieldInfo, default: Any) -> Any:
     return typer.Option(help=f"{field.description}{shown}", show_default=False, rich_help_panel="Settings")
 
 
+def trust_plugins(paths: list[str] | None) -> None:
+    """Let objectives run these files. Raises UsageError: one is not there."""
+    if paths:
+        from moldesign.rewards import trust
+
+        trust.trust(paths)
+
+
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise UsageError if the output is there and may not be replaced, or its folder is not there."""
     from moldesign.errors import UsageError
@@ -106,6 +122,19 @@ def write_table(table: pd.DataFrame, output: Path | None) -> None:
         typer.echo(csv_text(table), nl=False)
     else:
         write_csv(table, output)
+
+
+def failure_lines(table: pd.DataFrame, most: int = 3) -> list[str]:
+    """The commonest reasons in a table with `status`, `smiles` and `reason`, with a molecule each."""
+    failed = table[table["status"] == "failed"]
+    kinds = failed["reason"].value_counts()
+    lines = []
+    for reason, count in kinds.head(most).items():
+        example = failed.loc[failed["reason"] == reason, "smiles"].iloc[0]
+        lines.append(f"failed: {count:,} as {example}: {reason}")
+    if len(kinds) > most:
+        lines.append(f"failed: {kinds.iloc[most:].sum():,} more for {len(kinds) - most:,} other reasons")
+    return lines
 
 
 def set_threads(threads: int | None) -> None:

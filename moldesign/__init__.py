@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from moldesign.policy.sampling import sample as sample
-    from moldesign.rewards.objective import Component as Component
+    from moldesign.rewards.component import Component as Component
     from moldesign.rewards.objective import Objective as Objective
     from moldesign.rewards.scoring import score as score
     from moldesign.rl.optimize import optimize as optimize
@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 __all__ = ["Component", "Objective", "__version__", "optimize", "sample", "score"]
 
 _HOME = {
-    "Component": "moldesign.rewards.objective",
+    "Component": "moldesign.rewards.component",
     "Objective": "moldesign.rewards.objective",
     "optimize": "moldesign.rl.optimize",
     "sample": "moldesign.policy.sampling",

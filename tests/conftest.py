@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,10 @@ from moldesign.policy.settings import Architecture
 
 # The networks of the tests are small, and threads that wait for each other on a busy machine are slow.
 torch.set_num_threads(1)
+
+# What is kept for later runs is not the user's, and no test lives on what another session left there.
+_HOME = tempfile.TemporaryDirectory(prefix="moldesign-tests-")
+os.environ["MOLDESIGN_HOME"] = _HOME.name
 
 #: Letter of the small prior -> its part of the next letters; what is left of one ends the molecule.
 _SHARES = {"C": 0.50, "N": 0.16, "O": 0.16, "(": 0.03, ")": 0.03, "=": 0.03}

@@ -35,15 +35,20 @@ ELSEWHERE = (
     "git ",
     "torchrun ",
     "pip install",
+    "apt-get ",
+    "python examples/",
     "python -m moldesign.benchmarks",
 )
 
 PAGES = [
     "README.md",
     "docs/corpora.md",
+    "docs/dry-run.md",
+    "docs/execution.md",
     "docs/external-scorers.md",
     "docs/objectives.md",
     "docs/optimize.md",
+    "docs/plugins.md",
     "docs/pretraining.md",
     "docs/priors.md",
 ]

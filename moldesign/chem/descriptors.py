@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from rdkit import Chem
-from rdkit.Chem import QED, rdMolDescriptors
+import gzip
+import pickle
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rdkit import Chem, rdBase
+from rdkit.Chem import QED, Descriptors, GraphDescriptors, rdMolDescriptors
+from rdkit.Contrib.NP_Score import npscorer
 from rdkit.Contrib.SA_Score import sascorer
 
 from moldesign.chem.molecules import Mol, quiet_rdkit
+from moldesign.errors import nearest
+
+#: A ring of so many atoms is a macrocycle (Driggers et al., Nature Reviews Drug Discovery 7, 608, 2008).
+MACROCYCLE = 12
+
+#: Any larger topological distance is RDKit's mark for atoms of different fragments.
+_CONNECTED = 1e6
 
 
 def qed(mol: Mol) -> float:
@@ -22,6 +37,22 @@ def sa_score(mol: Mol) -> float:
     return float(sascorer.calculateScore(mol))
 
 
+def np_likeness(mol: Mol) -> float:
+    """Likeness to natural products, about -5 (synthetic) to 5 (natural) (Ertl et al., 2008).
+
+    Ertl, Roggo and Schuffenhauer, J. Chem. Inf. Model. 48, 68 (2008); the score of RDKit's Contrib
+    directory, with the model that comes with it.
+    """
+    return float(npscorer.scoreMol(mol, _np_model()))
+
+
+@cache
+def _np_model() -> Any:
+    # Read here: RDKit's own function writes to stderr that it does so.
+    with gzip.open(Path(npscorer.__file__).with_name("publicnp.model.gz")) as handle:
+        return pickle.load(handle)
+
+
 def logp(mol: Mol) -> float:
     """Logarithm of the octanol-water partition coefficient (Wildman and Crippen, 1999)."""
     return float(rdMolDescriptors.CalcCrippenDescriptors(mol)[0])
@@ -30,6 +61,16 @@ def logp(mol: Mol) -> float:
 def mw(mol: Mol) -> float:
     """Average molecular weight, g/mol, hydrogens included."""
     return float(rdMolDescriptors._CalcMolWt(mol))
+
+
+def exact_mass(mol: Mol) -> float:
+    """Monoisotopic mass, dalton, hydrogens included: what a mass spectrum shows."""
+    return float(rdMolDescriptors.CalcExactMolWt(mol))
+
+
+def molar_refractivity(mol: Mol) -> float:
+    """Molar refractivity, cubic centimetres a mole (Wildman and Crippen, 1999)."""
+    return float(rdMolDescriptors.CalcCrippenDescriptors(mol)[1])
 
 
 def tpsa(mol: Mol) -> float:
@@ -62,9 +103,29 @@ def aromatic_rings(mol: Mol) -> float:
     return float(rdMolDescriptors.CalcNumAromaticRings(mol))
 
 
+def aliphatic_rings(mol: Mol) -> float:
+    """Number of rings with a bond that is not aromatic."""
+    return float(rdMolDescriptors.CalcNumAliphaticRings(mol))
+
+
 def largest_ring(mol: Mol) -> float:
     """Number of atoms in the largest ring of the smallest set; 0 without a ring."""
     return float(max((len(ring) for ring in mol.GetRingInfo().AtomRings()), default=0))
+
+
+def macrocycles(mol: Mol) -> float:
+    """Number of rings of at least 12 atoms in the smallest set of smallest rings."""
+    return float(sum(len(ring) >= MACROCYCLE for ring in mol.GetRingInfo().AtomRings()))
+
+
+def spiro_atoms(mol: Mol) -> float:
+    """Number of spiro atoms: two rings share that atom alone."""
+    return float(rdMolDescriptors.CalcNumSpiroAtoms(mol))
+
+
+def bridgehead_atoms(mol: Mol) -> float:
+    """Number of bridgehead atoms: rings share a chain of bonds that ends there."""
+    return float(rdMolDescriptors.CalcNumBridgeheadAtoms(mol))
 
 
 def fraction_sp3(mol: Mol) -> float:
@@ -72,9 +133,33 @@ def fraction_sp3(mol: Mol) -> float:
     return float(rdMolDescriptors.CalcFractionCSP3(mol))
 
 
+def sp_atoms(mol: Mol) -> float:
+    """Number of sp atoms of any element (RDKit's hybridisation)."""
+    return _hybridised(mol, Chem.HybridizationType.SP)
+
+
+def sp2_atoms(mol: Mol) -> float:
+    """Number of sp2 atoms of any element (RDKit's hybridisation: an amide nitrogen is one)."""
+    return _hybridised(mol, Chem.HybridizationType.SP2)
+
+
+def sp3_atoms(mol: Mol) -> float:
+    """Number of sp3 atoms of any element (RDKit's hybridisation: a hydroxyl oxygen is one)."""
+    return _hybridised(mol, Chem.HybridizationType.SP3)
+
+
+def _hybridised(mol: Mol, kind: Chem.HybridizationType) -> float:
+    return float(sum(atom.GetHybridization() == kind for atom in mol.GetAtoms()))
+
+
 def heavy_atoms(mol: Mol) -> float:
     """Number of atoms other than hydrogen."""
     return float(mol.GetNumHeavyAtoms())
+
+
+def hetero_atoms(mol: Mol) -> float:
+    """Number of atoms other than carbon and hydrogen."""
+    return float(rdMolDescriptors.CalcNumHeteroatoms(mol))
 
 
 def formal_charge(mol: Mol) -> float:
@@ -85,6 +170,35 @@ def formal_charge(mol: Mol) -> float:
 def stereocentres(mol: Mol) -> float:
     """Number of tetrahedral stereocentres, specified or not."""
     return float(rdMolDescriptors.CalcNumAtomStereoCenters(mol))
+
+
+def graph_length(mol: Mol) -> float:
+    """Largest number of bonds on the shortest path between two atoms of a fragment."""
+    distances = Chem.GetDistanceMatrix(mol)
+    return float(distances[distances < _CONNECTED].max())
+
+
+def bertz(mol: Mol) -> float:
+    """Complexity of the molecular graph, larger for more complex ones (Bertz, JACS 103, 3599, 1981)."""
+    return float(GraphDescriptors.BertzCT(mol))
+
+
+#: Every two-dimensional descriptor of RDKit, by its name there.
+RDKIT_DESCRIPTORS: dict[str, Callable[[Mol], float]] = dict(Descriptors.descList)
+
+
+def rdkit_descriptor(name: str) -> Callable[[Mol], float]:
+    """The descriptor that RDKit calls so; its value is NaN or inf where a molecule has none.
+
+    Raises:
+        ValueError: no such descriptor; the message holds the nearest.
+    """
+    if name not in RDKIT_DESCRIPTORS:
+        near = nearest(name, RDKIT_DESCRIPTORS)
+        hint = near or f"; RDKit {rdBase.rdkitVersion} has {len(RDKIT_DESCRIPTORS)}, as MolWt and TPSA"
+        raise ValueError(f"RDKit has no descriptor '{name}'{hint}")
+    descriptor = RDKIT_DESCRIPTORS[name]
+    return lambda mol: float(descriptor(mol))
 
 
 def formula(mol: Mol) -> str:

@@ -1,30 +1,52 @@
-"""Fingerprints, their similarity, and the nearest neighbour in a corpus."""
+"""Fingerprints of molecules, and how similar two of them are."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, DataStructs
-from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Avalon import pyAvalonTools
+from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 
-from moldesign.chem.molecules import Mol, quiet_rdkit
-from moldesign.files import atomic_write
+from moldesign.chem.molecules import Mol
 
-#: ecfp4, ecfp6: Morgan, radius 2 and 3 (Rogers and Hahn, 2010). fcfp4, fcfp6: the same over pharmacophore
-#: features. atom_pair: pairs of atoms at most 10 bonds apart (Carhart et al., 1985), as in GuacaMol.
-Kind = Literal["ecfp4", "ecfp6", "fcfp4", "fcfp6", "atom_pair"]
+#: - ecfp2 to ecfp8: Morgan, radius 1 to 4 (Rogers and Hahn, J. Chem. Inf. Model. 50, 742, 2010);
+#: - fcfp2 to fcfp6: the same over pharmacophore features;
+#: - atom_pair: pairs of atoms at most 10 bonds apart (Carhart et al., 1985), as in GuacaMol;
+#: - topological_torsion: chains of four atoms (Nilakantan et al., 1987);
+#: - rdkit: RDKit's subgraphs of up to seven bonds, branched ones too;
+#: - layered: the same with bond orders, rings and aromaticity in layers of their own;
+#: - pattern: RDKit's substructure patterns;
+#: - maccs: 166 keys (Durant et al., 2002);
+#: - avalon: Gedeck et al., 2006;
+#: - gobbi: triplets of pharmacophore features (Gobbi and Poppinger, 1998), GuacaMol's PHCO.
+Kind = Literal[
+    "ecfp2", "ecfp4", "ecfp6", "ecfp8", "fcfp2", "fcfp4", "fcfp6", "atom_pair", "topological_torsion",
+    "rdkit", "layered", "pattern", "maccs", "avalon", "gobbi",
+]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+#: Kinds that only say whether a feature is there, not how often.
+BITS_ONLY: frozenset[Kind] = frozenset({"layered", "pattern", "maccs", "gobbi"})
+
+Measure = Literal["tanimoto", "dice", "tversky", "cosine"]
+
+#: Bits of a folded fingerprint: of all kinds but maccs (167) and gobbi (39,972).
 BITS = 2048
 
-#: An RDKit vector: sparse counts or BITS bits.
+#: Walks of seven bonds in a molecule beyond which its subgraphs are not enumerated. A drug has ten thousand,
+#: C60 130,000; nine atoms all bound to one another have 19 million, and take RDKit ten seconds and more.
+MAX_WALKS = 500_000
+
+#: Pharmacophore features beyond which triplets of them are not enumerated. A drug has up to 30; 100 take a
+#: second or three.
+MAX_FEATURES = 100
+
+#: An RDKit vector: sparse counts, or bits.
 Fingerprint = Any
 
 
@@ -32,6 +54,10 @@ Fingerprint = Any
 def _generator(kind: Kind) -> Any:
     if kind == "atom_pair":
         return rdFingerprintGenerator.GetAtomPairGenerator(maxDistance=10, fpSize=BITS)
+    if kind == "topological_torsion":
+        return rdFingerprintGenerator.GetTopologicalTorsionGenerator(fpSize=BITS)
+    if kind == "rdkit":
+        return rdFingerprintGenerator.GetRDKitFPGenerator(maxPath=7, fpSize=BITS)
     radius = int(kind[-1]) // 2
     if kind.startswith("fcfp"):
         features = rdFingerprintGenerator.GetMorganFeatureAtomInvGen()
@@ -41,10 +67,62 @@ def _generator(kind: Kind) -> Any:
     return rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=BITS)
 
 
-def fingerprint(mol: Mol, kind: Kind = "ecfp4", *, counts: bool = True) -> Fingerprint:
-    """The fingerprint of a molecule: unfolded counts, or BITS bits that say present or absent."""
+def fingerprint(mol: Mol, kind: Kind = "ecfp4", *, counts: bool | None = None) -> Fingerprint:
+    """The fingerprint of a molecule, which may be empty: ethane has no torsion.
+
+    Args:
+        counts: True: how often each feature is there, unfolded but for avalon's BITS bins. False: bits that
+            say present or absent; those of atom_pair and topological_torsion also tell 1, 2, 4 and 8 times
+            apart, as RDKit has it. None: counts of the kinds that have them, else bits.
+
+    Raises:
+        ValueError: counts of a kind in BITS_ONLY; a molecule with too many features to enumerate.
+    """
+    if counts is None:
+        counts = kind not in BITS_ONLY
+    if counts and kind in BITS_ONLY:
+        raise ValueError(f"fingerprint '{kind}' has only bits: leave counts out or set it to false")
+    if kind in ("rdkit", "layered", "avalon"):
+        _require_few_walks(mol, kind)
+    if kind == "layered":
+        return Chem.LayeredFingerprint(mol, maxPath=7, fpSize=BITS)
+    if kind == "pattern":
+        return Chem.PatternFingerprint(mol, fpSize=BITS)
+    if kind == "maccs":
+        return rdMolDescriptors.GetMACCSKeysFingerprint(mol)
+    if kind == "gobbi":
+        return _gobbi(mol)
+    if kind == "avalon":
+        make = pyAvalonTools.GetAvalonCountFP if counts else pyAvalonTools.GetAvalonFP
+        return make(mol, nBits=BITS)
     generator = _generator(kind)
     return generator.GetSparseCountFingerprint(mol) if counts else generator.GetFingerprint(mol)
+
+
+def is_empty(vector: Fingerprint) -> bool:
+    """Whether a fingerprint has no feature at all: nothing is similar to it, not even itself."""
+    if hasattr(vector, "GetNonzeroElements"):
+        return not vector.GetNonzeroElements()
+    return int(vector.GetNumOnBits()) == 0
+
+
+def _require_few_walks(mol: Mol, kind: Kind) -> None:
+    neighbours = np.asarray(Chem.GetAdjacencyMatrix(mol), dtype=np.float64)
+    walks = np.ones(len(neighbours))
+    for _ in range(7):
+        walks = neighbours @ walks
+    if walks.sum() > MAX_WALKS:
+        raise ValueError(f"bonds too dense for fingerprint '{kind}'")
+
+
+def _gobbi(mol: Mol) -> Fingerprint:
+    # Its definitions take a tenth of a second to compile, which only those who use them need pay.
+    from rdkit.Chem.Pharm2D import Generate, Gobbi_Pharm2D
+
+    features = sum(len(matches) for matches in Gobbi_Pharm2D.factory.GetMolFeats(mol))
+    if features > MAX_FEATURES:
+        raise ValueError(f"more than {MAX_FEATURES} pharmacophore features for fingerprint 'gobbi'")
+    return Generate.Gen2DFingerprint(mol, Gobbi_Pharm2D.factory)
 
 
 def tanimoto(query: Fingerprint, others: Sequence[Fingerprint]) -> NDArray[np.float64]:
@@ -55,116 +133,46 @@ def tanimoto(query: Fingerprint, others: Sequence[Fingerprint]) -> NDArray[np.fl
     return np.asarray(DataStructs.BulkTanimotoSimilarity(query, list(others)), dtype=np.float64)
 
 
-class NearestNeighbours:
-    """The most similar molecule of a corpus, by ECFP4 bits.
+def similarities(
+    query: Fingerprint,
+    others: Sequence[Fingerprint],
+    measure: Measure = "tanimoto",
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+) -> NDArray[np.float64]:
+    """Similarities (n,), 0 to 1, of one fingerprint to n others of the same kind; an empty one gives 0.
 
-    The corpus is read on the first query: half a minute to a minute for 500,000 molecules, 256 bytes
-    each. With `cache`, a directory, it is read once and kept there.
+    Of the counts a of the query and b of the other, feature by feature, with A and B their sums and C the sum
+    of min(a, b); of bits likewise, each 0 or 1:
+
+        tanimoto  C / (A + B - C)
+        dice      2 C / (A + B)
+        tversky   C / (C + alpha (A - C) + beta (B - C))
+        cosine    sum(a b) / sqrt(sum(a^2) sum(b^2))
 
     Args:
-        smiles: the corpus. Written by RDKit in canonical form, unless `canonical` is False.
-        canonical: lets the corpus be read without perceiving aromaticity anew, twice as fast.
-        cache: where the fingerprints are kept, in a file named by the corpus.
+        alpha: weight of what only the query has, in tversky.
+        beta: weight of what only the other has, in tversky.
     """
-
-    #: Rows compared at a time: 1 MB of fingerprints, which stays in the processor's cache for all queries.
-    BLOCK = 4096
-
-    def __init__(self, smiles: Sequence[str], *, canonical: bool = True, cache: Path | None = None) -> None:
-        self.smiles = smiles
-        self._canonical = canonical
-        self._cache = cache
-        self._bits: NDArray[np.uint64] | None = None
-        self._sizes: NDArray[np.int32] | None = None
-
-    def __len__(self) -> int:
-        return len(self.smiles)
-
-    def query(self, mols: Sequence[Mol]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Index into the corpus (n,) of the nearest molecule of each, and its Tanimoto similarity (n,).
-
-        The first of equally near ones. An empty corpus gives index -1 and similarity NaN. A line of
-        the corpus that RDKit cannot read is near to nothing.
-        """
-        best = np.full(len(mols), -1, dtype=np.int64)
-        similarity = np.full(len(mols), np.nan)
-        if not len(self.smiles) or not len(mols):
-            return best, similarity
-        bits, sizes = self._fingerprints()
-        queries = _pack([_generator("ecfp4").GetFingerprint(mol) for mol in mols])
-        query_sizes = np.bitwise_count(queries).sum(axis=1, dtype=np.int32)
-        similarity[:] = -1.0
-        for start in range(0, len(bits), self.BLOCK):
-            block, block_sizes = bits[start : start + self.BLOCK], sizes[start : start + self.BLOCK]
-            for i, (query, size) in enumerate(zip(queries, query_sizes, strict=True)):
-                common = np.bitwise_count(block & query).sum(axis=1, dtype=np.int32)
-                ratio = common / np.maximum(block_sizes + size - common, 1)
-                nearest = int(ratio.argmax())
-                if ratio[nearest] > similarity[i]:
-                    best[i], similarity[i] = start + nearest, ratio[nearest]
-        return best, similarity
-
-    def __call__(self, mols: Sequence[Mol]) -> tuple[list[str], NDArray[np.float64]]:
-        """SMILES of the nearest molecule of each, `''` in an empty corpus, and its similarity."""
-        index, similarity = self.query(mols)
-        return ["" if i < 0 else self.smiles[i] for i in index], similarity
-
-    def _fingerprints(self) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-        if self._bits is None or self._sizes is None:
-            self._bits = self._load()
-            self._sizes = np.bitwise_count(self._bits).sum(axis=1, dtype=np.int32)
-        return self._bits, self._sizes
-
-    def _load(self) -> NDArray[np.uint64]:
-        if self._cache is None:
-            return self._compute()
-        digest = hashlib.sha256(f"ecfp4 {BITS} {self._canonical}\n".encode())
-        for line in self.smiles:
-            digest.update(f"{line}\n".encode())
-        path = self._cache / f"{digest.hexdigest()[:32]}.npy"
-        try:
-            bits = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):  # absent or damaged
-            bits = None
-        if bits is not None and bits.shape == (len(self.smiles), BITS // 64) and bits.dtype == np.uint64:
-            return np.asarray(bits)
-        bits = self._compute()
-        # A cache that cannot be written (a home that is read-only, a full disk) must not cost the results.
-        with contextlib.suppress(OSError):
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as temporary:
-                np.save(temporary, bits)
-        return bits
-
-    def _compute(self) -> NDArray[np.uint64]:
-        quiet_rdkit()
-        bits = np.zeros((len(self.smiles), BITS // 64), dtype=np.uint64)
-        generator = _generator("ecfp4")
-        for start in range(0, len(self.smiles), self.BLOCK):
-            rows: list[int] = []
-            found: list[Fingerprint] = []
-            for row in range(start, min(start + self.BLOCK, len(self.smiles))):
-                mol = _read(self.smiles[row], self._canonical)
-                if mol is not None:
-                    rows.append(row)
-                    found.append(generator.GetFingerprint(mol))
-            if rows:
-                bits[rows] = _pack(found)
-        return bits
+    others = list(others)
+    bulk: dict[Measure, Callable[..., Any]] = {
+        "tanimoto": DataStructs.BulkTanimotoSimilarity,
+        "dice": DataStructs.BulkDiceSimilarity,
+        "tversky": lambda a, b: DataStructs.BulkTverskySimilarity(a, b, alpha, beta),
+        # RDKit has the cosine of bits only.
+        "cosine": _cosines if hasattr(query, "GetNonzeroElements") else DataStructs.BulkCosineSimilarity,
+    }
+    return np.asarray(bulk[measure](query, others), dtype=np.float64)
 
 
-def _read(smiles: str, canonical: bool) -> Mol | None:
-    if not canonical:
-        return Chem.MolFromSmiles(smiles)
-    mol = Chem.MolFromSmiles(smiles, sanitize=False)
-    if mol is not None:
-        # What ECFP reads: hydrogens and ring membership. Aromatic atoms and bonds are in the text.
-        mol.UpdatePropertyCache(strict=False)
-        Chem.FastFindRings(mol)
-    return mol
-
-
-def _pack(fingerprints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
-    """Rows (n, BITS / 64) of the bits of n fingerprints."""
-    text = b"".join(DataStructs.BitVectToBinaryText(found) for found in fingerprints)
-    return np.frombuffer(text, dtype=np.uint64).reshape(len(fingerprints), BITS // 64)
+def _cosines(query: Fingerprint, others: Sequence[Fingerprint]) -> list[float]:
+    a = query.GetNonzeroElements()
+    length = sum(count * count for count in a.values())
+    values = []
+    for other in others:
+        b = other.GetNonzeroElements()
+        product = sum(count * b.get(feature, 0) for feature, count in a.items())
+        lengths = length * sum(count * count for count in b.values())
+        values.append(product / lengths**0.5 if lengths else 0.0)
+    return values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rdkit import Chem
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
@@ -62,3 +64,15 @@ def generic(mol: Mol) -> str:
         atom.SetNoImplicit(atom.GetDegree() > 4)
     skeleton.UpdatePropertyCache(strict=False)
     return to_smiles(skeleton.GetMol(), stereo=False)
+
+
+def core_query(core: Mol) -> Mol:
+    """The query for molecules that hold this one as a substructure, whatever its open valences carry.
+
+    A dummy atom, as at an attachment point, stands for any atom other than hydrogen.
+    """
+    # The stubs give its switches another type than bool.
+    parameters: Any = Chem.AdjustQueryParameters.NoAdjustments()
+    parameters.makeDummiesQueries = True
+    query: Mol = Chem.AdjustQueryProperties(core, parameters)
+    return query

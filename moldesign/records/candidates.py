@@ -74,6 +74,7 @@ def candidates_table(
     *,
     agent_nll: ArrayLike | None = None,
     prior_nll: ArrayLike | None = None,
+    front: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """One row a scored molecule, best first, with the columns of docs/candidates.md, the nearest ones empty.
 
@@ -81,14 +82,19 @@ def candidates_table(
         ledger_rows: (n,) as `Ledger.read` gives them, or `best_first` of them.
         labels: of the components, as in the ledger.
         agent_nll, prior_nll: (n,) nats, in the order of `ledger_rows`; NaN where unknown.
+        front: (n,) bool, in the order of `ledger_rows`; None where there is no front.
 
     A property that a molecule does not have, or that RDKit cannot compute, is an empty cell.
     """
     ledger_rows = ledger_rows.assign(
         agent_nll=_column(agent_nll, len(ledger_rows)), prior_nll=_column(prior_nll, len(ledger_rows))
     )
+    if front is not None:
+        ledger_rows = ledger_rows.assign(front=np.asarray(front, dtype=bool))
     table = best_first(ledger_rows).rename(columns={"step": "first_step"})
     table["rank"] = np.arange(1, len(table) + 1)
+    if front is None:
+        table["front"] = np.nan
     mols = [parse(smiles) for smiles in table["smiles"]]
     for name, number in _NUMBERS.items():
         table[name] = np.array([_number(number, mol) for mol in mols], dtype=np.float64)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 LEDGER = ("call", "step", "time", "smiles", "status", "score", "reason")
 
 #: candidates.csv before and after the columns of the components.
-IDENTITY = ("rank", "smiles", "inchikey", "score")
+IDENTITY = ("rank", "smiles", "inchikey", "score", "front")
 STRUCTURE = ("scaffold", "formula")
 PROPERTIES = (
     "mw",

@@ -80,6 +80,16 @@ class RunDirectory:
         return self.path / "learning_curve.png"
 
     @property
+    def hypervolume(self) -> Path:
+        """What the front found so far dominates, against oracle calls."""
+        return self.path / "hypervolume.csv"
+
+    @property
+    def components(self) -> Path:
+        """What each component cost and let through."""
+        return self.path / "components.csv"
+
+    @property
     def environment(self) -> Path:
         """Versions, machine, command line, seed."""
         return self.path / "environment.json"
@@ -164,10 +174,19 @@ class RunDirectory:
             raise CheckpointError(f"{self.config}: not TOML ({error})") from None
 
     def write_environment(
-        self, *, seed: int | None, threads: int | None, command: Sequence[str] | None = None
+        self,
+        *,
+        seed: int | None,
+        threads: int | None,
+        command: Sequence[str] | None = None,
+        trusted: Mapping[str, str] | None = None,
     ) -> None:
-        """Write environment.json. `command` is this process's command line unless given."""
-        facts = environment(seed=seed, threads=threads, command=command)
+        """Write environment.json. `command` is this process's command line unless given.
+
+        Args:
+            trusted: SHA-256, by path, of the files that the user allowed to run.
+        """
+        facts = {**environment(seed=seed, threads=threads, command=command), "trusted": dict(trusted or {})}
         write_text(self.environment, json.dumps(facts, indent=2) + "\n")
 
     def _refuse_what_is_there(self) -> None:

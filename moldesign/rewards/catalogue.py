@@ -1,13 +1,41 @@
-"""Every reward by name: those of this package and those of plugins."""
+"""Every reward by name: those of this package, those of plugins, and those in files that the user trusts."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import re
+import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from moldesign.errors import RewardError, UsageError, nearest
-from moldesign.rewards import properties, similarity, substructures
+from moldesign.rewards import (
+    alerts,
+    chemprop,
+    commands,
+    conformers,
+    docking,
+    http,
+    isomers,
+    models,
+    neighbours,
+    pairs,
+    properties,
+    reactions,
+    rings,
+    rules,
+    scaffolds,
+    shapes,
+    similarity,
+    substructures,
+    tautomers,
+    trust,
+    zwitterions,
+)
 from moldesign.rewards.entry import Entry
 from moldesign.rewards.reward import from_smiles_function
 from moldesign.rewards.strict import known
@@ -15,13 +43,32 @@ from moldesign.rewards.strict import known
 #: Entry points of this group are an Entry each, or a function from a list of SMILES to numbers.
 GROUP = "moldesign.rewards"
 
-
 #: Every reward of this package; each module lists its own.
 BUILT_IN: dict[str, Entry] = {
     **properties.ENTRIES,
+    **rules.ENTRIES,
+    **isomers.ENTRIES,
+    **conformers.ENTRIES,
     **similarity.ENTRIES,
+    **neighbours.ENTRIES,
+    **shapes.ENTRIES,
     **substructures.ENTRIES,
+    **alerts.ENTRIES,
+    **scaffolds.ENTRIES,
+    **rings.ENTRIES,
+    **reactions.ENTRIES,
+    **pairs.ENTRIES,
+    **tautomers.ENTRIES,
+    **zwitterions.ENTRIES,
+    **models.ENTRIES,
+    **chemprop.ENTRIES,
+    **commands.ENTRIES,
+    **http.ENTRIES,
+    **docking.ENTRIES,
 }
+
+#: A function, or an Entry, in a Python file: `scores/mine.py:reward`.
+_FILE = re.compile(r"(?P<path>.+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 
 
 def names() -> list[str]:
@@ -30,29 +77,64 @@ def names() -> list[str]:
     return [*BUILT_IN, *plugins]
 
 
+def label_of(name: str) -> str:
+    """What a component of that reward is called unless it has a label: its name, or that of the function."""
+    in_file = _FILE.fullmatch(name)
+    return in_file["name"] if in_file else name
+
+
 def find(name: str) -> Entry:
     """The reward of that name.
 
     Raises:
-        UsageError: no such name; the message holds the nearest.
+        UsageError: no such name (the message holds the nearest), or a file that the user does not trust.
         RewardError: a plugin that cannot be loaded.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
+    in_file = _FILE.fullmatch(name)
+    if in_file:
+        path = trust.require(in_file["path"], f"reward '{in_file['name']}'")
+        digest = trust.trusted()[str(path)]
+        return _plugin(name, lambda: getattr(_module(path, digest), in_file["name"]))
     for point in entry_points(group=GROUP, name=name):
-        return _load(name, point.value, point.load)
+        return _plugin(f"{name} ({point.value})", point.load)
     raise UsageError(f"unknown reward '{name}'{nearest(name, names()) or known(names())}")
 
 
-def _load(name: str, value: str, load: Callable[[], Any]) -> Entry:
+@cache
+def _module(path: Path, digest: str) -> Any:
+    """The module of a file, run once as long as it stays the same."""
+    spec = importlib.util.spec_from_file_location(f"moldesign_plugin_{path.stem}_{digest[:8]}", path)
+    assert spec is not None
+    assert spec.loader is not None  # there is one for every .py file
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickle look a class's module up by its name.
+    sys.modules[module.__name__] = module
     try:
-        plugin = load()
-    except Exception as error:
-        raise RewardError(f"reward plugin '{name}' ({value}) cannot be loaded: {error}") from error
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
+    return module
+
+
+def _plugin(name: str, load: Callable[[], Any]) -> Entry:
+    try:
+        # What it prints must not get among results.
+        with contextlib.redirect_stdout(sys.stderr):
+            plugin = load()
+    except (Exception, SystemExit) as error:
+        raise RewardError(
+            f"reward plugin {name} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     if isinstance(plugin, Entry):
         return plugin
     if callable(plugin):
-        description = (plugin.__doc__ or value).strip().splitlines()[0]
-        # Its range is unknown; a value outside 0 to 1 without shaping fails where it occurs.
-        return Entry(description, "", lambda _: from_smiles_function(plugin), unit_interval=True)
-    raise RewardError(f"reward plugin '{name}' ({value}) is neither an Entry nor a function of SMILES")
+        description = (plugin.__doc__ or "a function of SMILES").strip().splitlines()[0].rstrip(".")
+        # Its range is unknown; a value outside 0 to 1 without shaping fails where it occurs. It runs in a
+        # process of its own, which its faults then end instead of the run.
+        return Entry(
+            description, "", lambda _: from_smiles_function(plugin), unit_interval=True, isolated=True
+        )
+    raise RewardError(f"reward plugin {name} is neither an Entry nor a function of SMILES")

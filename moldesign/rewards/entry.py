@@ -10,7 +10,7 @@ from moldesign.rewards.reward import Reward
 from moldesign.rewards.shaping import Shaping
 from moldesign.rewards.strict import Strict
 
-#: Which raw values a chemist usually wants: large ones, small ones, or some in between that the shaping names.
+#: Which raw values a chemist usually wants: large ones, small ones, or some between that the shaping names.
 Direction = Literal["larger", "smaller", "between"]
 
 

@@ -1,70 +1,77 @@
-"""An objective evaluated by a pool of worker processes."""
+"""Where an objective is evaluated: in this process, by a pool of worker processes, or on a cluster."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
+import weakref
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
+from moldesign.chem.molecules import Mol
+from moldesign.errors import UsageError
+from moldesign.rewards.crew import LIFETIME, Crew
+from moldesign.rewards.objective import Objective
+from moldesign.rewards.scores import Scores, smiles_of
+from moldesign.rewards.workers import MEMORY_MB, Setup
 
-from moldesign.chem.molecules import Mol, read
-from moldesign.errors import RewardError, UsageError
-from moldesign.rewards.objective import Objective, Scores, smiles_of
-
-_objective: Objective | None = None
-
-
-def _prepare(spec: dict[str, Any]) -> None:
-    global _objective
-    # A terminal sends Ctrl-C to every process; the run decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _objective = Objective.model_validate(spec)
+if TYPE_CHECKING:
+    from moldesign.rewards.cluster import DaskPool
 
 
-def _leave_with_parent() -> None:
-    """End this worker when the run is gone, also one that was killed and could not say so."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def open_evaluator(objective: Objective, workers: int | str = 1) -> Objective | ObjectivePool | DaskPool:
+    """What evaluates the objective with so many workers: itself in this process, or a pool to be closed.
 
+    Args:
+        workers: processes on this machine; or the address of a Dask scheduler, `tcp://host:8786`, or
+            the `.json` file that it wrote. With 1 an objective that may hang or crash gets one
+            worker; any other is evaluated in this process.
 
-def _evaluate(smiles: list[str]) -> Scores:
-    if _objective is None:
-        raise RuntimeError("the worker was not prepared")
-    return _objective.evaluate([read(one) for one in smiles])
+    Raises:
+        UsageError: workers that are none, or several for an objective with a Python function.
+        RewardError: no such scheduler, or Dask is not installed.
+    """
+    if isinstance(workers, str):
+        if "://" in workers or workers.endswith(".json"):
+            from moldesign.rewards.cluster import DaskPool
+
+            return DaskPool(objective, workers)
+        if not workers.isdecimal():
+            raise UsageError(f"workers are a number or the address of a Dask scheduler, not '{workers}'")
+        workers = int(workers)
+    if workers < 1:
+        raise UsageError(f"at least 1 worker is needed, not {workers}")
+    if workers == 1 and not (objective.isolated and objective.portable):
+        return objective
+    return ObjectivePool(objective, workers)
 
 
 class ObjectivePool:
-    """An objective with the same answers, computed by persistent worker processes.
+    """An objective with the same answers, computed by worker processes that each built it once.
 
-    A worker that dies is replaced; its molecules are then evaluated one by one, and the one that
-    kills a worker is failed. Workers are spawned: a script that makes a pool needs the
-    `if __name__ == "__main__":` guard.
+    A molecule that takes longer than the objective's limit, needs more memory than a worker may
+    have, or ends its worker is failed with that reason, and costs nothing but a new worker: the others
+    of its chunk are evaluated again, one by one.
 
     Args:
         objective: one that TOML describes wholly.
         workers: processes.
+        memory_mb: of each worker.
+        lifetime: molecules after which a worker is replaced.
+
+    Raises:
+        UsageError: an objective with a Python function, or a command of the command line.
     """
 
-    def __init__(self, objective: Objective, workers: int) -> None:
+    def __init__(
+        self, objective: Objective, workers: int = 1, *, memory_mb: int = MEMORY_MB, lifetime: int = LIFETIME
+    ) -> None:
         if workers < 1:
             raise ValueError(f"a pool needs a worker, not {workers}")
-        if not objective.portable:
-            raise UsageError(
-                "a Python function cannot be sent to worker processes, nor a command; use one worker"
-            )
         self._objective = objective
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._crew = Crew(Setup.of(objective, memory_mb), workers, lifetime)
+        # Also where nobody closes: when the pool is forgotten, and at the end of the interpreter.
+        self._finalize = weakref.finalize(self, self._crew.close)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -74,9 +81,14 @@ class ObjectivePool:
     @property
     def finished(self) -> bool:
         """Whether the objective wants no more calls."""
-        return self._objective.finished
+        return self._crew.finished
 
-    def __enter__(self) -> ObjectivePool:
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that are running or starting."""
+        return self._crew.pids()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -84,74 +96,31 @@ class ObjectivePool:
     ) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Start all workers, without waiting until they are ready. The first batch would do it too."""
+        self._crew.start()
+
     def close(self) -> None:
-        """End the workers."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        """End the workers, in two seconds at most; batches that are not done are cancelled."""
+        self._finalize()
 
-    def evaluate(self, mols: Sequence[Mol]) -> Scores:
-        """As Objective.evaluate; a molecule that kills a worker is failed with that reason."""
-        if not mols:
-            return self._objective.evaluate(mols)
-        smiles = smiles_of(mols)
-        # Four chunks a batch at least: fewer leave workers idle at the end, more cost messages.
-        size = max(1, -(-len(smiles) // max(4, self._workers)))
-        chunks = [smiles[start : start + size] for start in range(0, len(smiles), size)]
-        futures = [self._submit(chunk) for chunk in chunks]
-        parts = []
-        for chunk, future in zip(chunks, futures, strict=True):
-            try:
-                if future is None:
-                    raise BrokenProcessPool
-                parts.append(future.result())
-            except BrokenProcessPool:
-                parts.extend(self._alone(one) for one in chunk)
-        return self._joined(parts)
+    def evaluate(self, mols: Sequence[Mol], smiles: Sequence[str] | None = None) -> Scores:
+        """As Objective.evaluate; what hangs, crashes or takes too much memory fails alone.
 
-    def _submit(self, chunk: list[str]) -> Future[Scores] | None:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_prepare,
-                initargs=(self._objective.spec(),),
-            )
-        # A worker may start here, with SIGINT held back: Ctrl-C would end it before it ignores that.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        Args:
+            smiles: the canonical isomeric SMILES of the molecules, if known: they need not be written.
+        """
+        scores = self.submit(mols, smiles)
         try:
-            return self._pool.submit(_evaluate, chunk)
-        except BrokenProcessPool:
-            return None
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return scores.result()
+        except BaseException:
+            scores.cancel()
+            raise
 
-    def _alone(self, smiles: str) -> Scores:
-        """The scores of one molecule, with nothing else in the pool, so that a death is its own."""
-        for _ in range(2):
-            future = self._submit([smiles])
-            try:
-                if future is not None:
-                    return future.result()
-            except BrokenProcessPool:
-                self._renew()
-                return self._failed("killed the worker process")
-            self._renew()  # broken before: by another molecule
-        raise RewardError("worker processes cannot be started")
-
-    def _renew(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-
-    def _failed(self, reason: str) -> Scores:
-        nan = {label: np.full(1, np.nan) for label in self.labels}
-        return Scores(np.full(1, np.nan), nan, dict(nan), [reason])
-
-    def _joined(self, parts: Sequence[Scores]) -> Scores:
-        return Scores(
-            score=np.concatenate([part.score for part in parts]),
-            raw={label: np.concatenate([part.raw[label] for part in parts]) for label in self.labels},
-            shaped={label: np.concatenate([part.shaped[label] for part in parts]) for label in self.labels},
-            reasons=[reason for part in parts for reason in part.reasons],
-        )
+    def submit(self, mols: Sequence[Mol], smiles: Sequence[str] | None = None) -> Future[Scores]:
+        """As `evaluate`, without waiting: the scores come while this process does something else."""
+        if not mols:
+            nothing: Future[Scores] = Future()
+            nothing.set_result(self._objective.evaluate(mols))
+            return nothing
+        return self._crew.submit(smiles_of(mols) if smiles is None else smiles)

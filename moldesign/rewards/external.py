@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import queue
 import shlex
-import signal
-import subprocess
-import threading
-import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.errors import RewardError, UsageError
+from moldesign.rewards.processes import Process
 from moldesign.rewards.reward import Values
-
-#: One answer, in characters. A longer line is no answer but a scorer gone wild.
-MAX_LINE = 64_000_000
 
 #: After that many deaths in a row without an answer between them the scorer is given up.
 MAX_DEATHS = 3
@@ -37,6 +28,40 @@ class ScorerError(Exception):
     """The scorer could not score what it was sent: it said so, died or was too slow."""
 
 
+def read_answer(answer: Any, n: int) -> Values:
+    """Scores (n,) of an answer of n scores, a list or an object with `scores`; null becomes NaN.
+
+    Raises:
+        ScorerError: an object with `error`.
+        ValueError: anything else; one line says what was expected.
+    """
+    if isinstance(answer, dict):
+        if "error" in answer:
+            raise ScorerError(shorten(str(answer["error"])))
+        if not isinstance(answer.get("scores"), list):
+            raise ValueError(f'"scores" or "error" expected, got {shorten(json.dumps(answer))}')
+        answer = answer["scores"]
+    if not isinstance(answer, list):
+        raise ValueError(f"a list of scores expected, got {shorten(json.dumps(answer))}")
+    if len(answer) != n:
+        raise ValueError(f"{len(answer)} scores for {n} molecules")
+    values = np.full(n, np.nan)
+    for i, score in enumerate(answer):
+        if score is None:
+            continue
+        if isinstance(score, bool) or not isinstance(score, int | float):
+            raise ValueError(f"score {i + 1} is no number: {shorten(json.dumps(score))}")
+        with contextlib.suppress(OverflowError):  # an integer beyond any float is no score
+            values[i] = float(score)
+    return values
+
+
+def shorten(text: str) -> str:
+    """The text in one line of at most 200 characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
 class ExternalScorer:
     """A reward that asks a command. The protocol is in docs/external-scorers.md.
 
@@ -47,6 +72,8 @@ class ExternalScorer:
         command: split as a shell would, but run without a shell; or its arguments.
         ready_s: seconds from the start to `{"ready": true}`.
         answer_s: seconds for one answer, a batch.
+        max_deaths: so many deaths or time-outs in a row end the run.
+        fingerprint: what identifies the files that score, for a cache of scores.
 
     Raises:
         UsageError: a command that is empty or does not split.
@@ -54,7 +81,13 @@ class ExternalScorer:
     """
 
     def __init__(
-        self, command: str | Sequence[str], *, ready_s: float = 300.0, answer_s: float = 3600.0
+        self,
+        command: str | Sequence[str],
+        *,
+        ready_s: float = 300.0,
+        answer_s: float = 3600.0,
+        max_deaths: int = MAX_DEATHS,
+        fingerprint: str = "",
     ) -> None:
         try:
             self._arguments = shlex.split(command) if isinstance(command, str) else list(command)
@@ -64,7 +97,9 @@ class ExternalScorer:
             raise UsageError("scorer command is empty")
         self._ready_s = ready_s
         self._answer_s = answer_s
-        self._process: _Process | None = None
+        self._max_deaths = max_deaths
+        self.fingerprint = fingerprint
+        self._process: Process | None = None
         self._deaths = 0
         #: Whether the scorer said that it wants no more calls.
         self.finished = False
@@ -83,28 +118,33 @@ class ExternalScorer:
         if self._process is not None:
             return
         try:
-            self._process = _Process(self._arguments)
+            self._process = Process(self._arguments)
         except (OSError, ValueError) as error:
             raise RewardError(f"scorer cannot be started: {shlex.join(self._arguments)}: {error}") from None
+        # Nobody closes the scorer of a component: it ends with it.
+        self._end = weakref.finalize(self, self._process.kill)
         try:
             answer = self._receive(self._process, self._ready_s)
         except ScorerError as error:
             raise RewardError(f'scorer never said {{"ready": true}}: {error}') from None
         if answer.get("ready") is not True:
-            self._break(f'{{"ready": true}} expected first, got {_short(json.dumps(answer))}')
+            self._break(f'{{"ready": true}} expected first, got {shorten(json.dumps(answer))}')
 
     def close(self) -> None:
         """Ask the scorer to end, then kill it and whatever it started."""
-        process, self._process = self._process, None
+        process = self._let_go()
         if process is not None:
-            process.close()
+            process.send(_line({"cmd": "quit"}))
+            process.end_input()
+            process.wait(GRACE_S)
+            process.kill()
 
     def __call__(self, mols: Sequence[Mol], /) -> Values:
         """Scores (n,), NaN where the scorer answered null.
 
         Raises:
             ScorerError: it answered an error, died or was too slow.
-            RewardError: it broke the protocol, or died MAX_DEATHS times in a row.
+            RewardError: it broke the protocol, or died too often in a row.
         """
         if not mols:
             return np.zeros(0)
@@ -112,11 +152,11 @@ class ExternalScorer:
         process = self._process
         assert process is not None
         try:
-            process.send({"smiles": [to_smiles(mol) for mol in mols]})
+            process.send(_line({"smiles": [to_smiles(mol) for mol in mols]}))
             answer = self._receive(process, self._answer_s)
         except ScorerError as error:
             self._deaths += 1
-            if self._deaths >= MAX_DEATHS:
+            if self._deaths >= self._max_deaths:
                 raise RewardError(f"scorer failed {self._deaths} times in a row: {error}") from error
             raise
         except BaseException:
@@ -129,26 +169,14 @@ class ExternalScorer:
     def _scores(self, answer: dict[str, Any], n: int) -> Values:
         finished = answer.get("finished", False)
         if not isinstance(finished, bool):
-            self._break(f'"finished" must be true or false, got {_short(json.dumps(finished))}')
+            self._break(f'"finished" must be true or false, got {shorten(json.dumps(finished))}')
         self.finished |= finished
-        if "error" in answer:
-            raise ScorerError(_short(str(answer["error"])))
-        scores = answer.get("scores")
-        if not isinstance(scores, list):
-            self._break(f'"scores" or "error" expected, got {_short(json.dumps(answer))}')
-        if len(scores) != n:
-            self._break(f"{len(scores)} scores for {n} molecules")
-        values = np.full(n, np.nan)
-        for i, score in enumerate(scores):
-            if score is None:
-                continue
-            if isinstance(score, bool) or not isinstance(score, int | float):
-                self._break(f"score {i + 1} is no number: {_short(json.dumps(score))}")
-            with contextlib.suppress(OverflowError):  # an integer beyond any float is no score
-                values[i] = float(score)
-        return values
+        try:
+            return read_answer(answer, n)
+        except ValueError as error:
+            self._break(str(error))
 
-    def _receive(self, process: _Process, limit_s: float) -> dict[str, Any]:
+    def _receive(self, process: Process, limit_s: float) -> dict[str, Any]:
         try:
             line = process.receive(limit_s)
         except TimeoutError:
@@ -157,119 +185,30 @@ class ExternalScorer:
         if line is None:
             said = process.last_words()
             self._kill()
-            raise ScorerError(f"scorer ended{': ' + _short(said) if said else ''}")
+            raise ScorerError(f"scorer ended{': ' + shorten(said) if said else ''}")
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError):
-            self._break(f"not a JSON line on its standard output: {_short(line)}")
+            self._break(f"not a JSON line on its standard output: {shorten(line)}")
         if not isinstance(answer, dict):
-            self._break(f"a JSON object expected, got {_short(line)}")
+            self._break(f"a JSON object expected, got {shorten(line)}")
         return answer
 
     def _kill(self) -> None:
-        process, self._process = self._process, None
+        process = self._let_go()
         if process is not None:
             process.kill()
+
+    def _let_go(self) -> Process | None:
+        process, self._process = self._process, None
+        if process is not None:
+            self._end.detach()
+        return process
 
     def _break(self, what: str) -> NoReturn:
         self._kill()
         raise RewardError(f"scorer broke the protocol: {what}")
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
-class _Process:
-    """The running command, in a process group of its own, read and written without ever blocking us."""
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        # A session of its own: Ctrl-C reaches us alone, and the group can be killed as one.
-        self._popen = subprocess.Popen(
-            arguments,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._errors: deque[str] = deque(maxlen=20)
-        self._outgoing: queue.Queue[bytes | None] = queue.Queue()
-        self._error_reader = self._thread(self._read_errors, self._popen.stderr)
-        self._thread(self._read, self._popen.stdout)
-        self._thread(self._write, self._popen.stdin)
-        # Also where nobody closes: at the end of the interpreter.
-        self._finalize = weakref.finalize(self, _kill_group, self._popen)
-
-    @staticmethod
-    def _thread(target: Callable[[IO[bytes]], None], stream: IO[bytes] | None) -> threading.Thread:
-        assert stream is not None
-        thread = threading.Thread(target=target, args=(stream,), daemon=True)
-        thread.start()
-        return thread
-
-    def _read(self, stream: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while line := stream.readline(MAX_LINE):
-                self._lines.put(line.decode("utf-8", errors="replace"))
-        self._lines.put(None)
-
-    def _read_errors(self, stream: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while line := stream.readline(10_000):
-                if text := line.decode("utf-8", errors="replace").strip():
-                    self._errors.append(text)
-
-    def _write(self, stream: IO[bytes]) -> None:
-        # In a thread: a scorer that does not read would block a write of more than 64 kB for ever.
-        with contextlib.suppress(OSError, ValueError):
-            while (data := self._outgoing.get()) is not None:
-                stream.write(data)
-                stream.flush()
-        with contextlib.suppress(OSError, ValueError):
-            stream.close()
-
-    def send(self, message: dict[str, Any]) -> None:
-        self._outgoing.put(json.dumps(message).encode() + b"\n")
-
-    def receive(self, limit_s: float) -> str | None:
-        """The next line; None if the process has closed its output. Raises TimeoutError."""
-        try:
-            return self._lines.get(timeout=limit_s)
-        except queue.Empty:
-            raise TimeoutError from None
-
-    def last_words(self) -> str:
-        """The last line of its standard error."""
-        self._error_reader.join(timeout=0.5)
-        return self._errors[-1] if self._errors else ""
-
-    def close(self) -> None:
-        self.send({"cmd": "quit"})
-        self._outgoing.put(None)
-        deadline = time.monotonic() + GRACE_S
-        while time.monotonic() < deadline and not _ended(self._popen):
-            time.sleep(0.01)
-        self.kill()
-
-    def kill(self) -> None:
-        self._finalize()
-        self._outgoing.put(None)
-
-
-def _ended(popen: subprocess.Popen[bytes]) -> bool:
-    """Whether the process has ended, without reaping it: its id stays its own."""
-    if popen.returncode is not None:
-        return True
-    with contextlib.suppress(ChildProcessError):
-        return os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-    return True
-
-
-def _kill_group(popen: subprocess.Popen[bytes]) -> None:
-    # Before it is reaped, so that the number of the group cannot belong to anyone else yet.
-    if popen.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(popen.pid, signal.SIGKILL)
-        popen.wait()
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"

@@ -9,11 +9,14 @@ from typing import Literal
 
 from moldesign.chem.molecules import InvalidMolecule, Mol, read, to_smiles
 from moldesign.errors import RewardError
-from moldesign.rewards.objective import Evaluator
+from moldesign.rewards.scores import Evaluator, Pending
+from moldesign.rewards.tally import Tally
 
 Status = Literal["scored", "repeat", "invalid", "failed", "unpaid"]
 
-#: When that many calls have been made and every one failed, the objective is broken, not the molecules.
+#: When one component failed for so many new molecules in a row, in whole batches, and in so many of these or
+#: from the first on, then it is broken, not the molecules.
+BATCHES_BEFORE_STOP = 3
 FAILURES_BEFORE_STOP = 32
 
 
@@ -59,8 +62,11 @@ class Oracle:
         self._objective = objective
         self._record = record
         self._memory: dict[str, Evaluation] = {}
-        self._any_scored = False
+        self._failing = _Failing()
+        self._asked: Asked | None = None
         self.budget = budget
+        #: What each component did so far.
+        self.tally = Tally(objective.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -93,6 +99,12 @@ class Oracle:
         Raises:
             RewardError: the objective is broken; nothing of the batch is then paid or remembered.
         """
+        return self.submit(smiles).result()
+
+    def submit(self, smiles: Sequence[str]) -> Asked:
+        """As a call, without waiting where workers score; ask for the result before the next batch."""
+        if self._asked is not None:
+            raise RuntimeError("the result of the last batch has not been asked for")
         answers: list[Evaluation | None] = [None] * len(smiles)
         names: list[str] = [""] * len(smiles)
         new: dict[str, Mol] = {}
@@ -115,20 +127,15 @@ class Oracle:
                 new[names[i]], first[names[i]] = mol, i
             else:
                 answers[i] = Evaluation(names[i], "unpaid", math.nan, reason="the budget is spent")
-        paid = self._pay(new)
-        for i, answer in enumerate(answers):
-            if answer is None:
-                known = self._memory[names[i]]
-                answers[i] = known if first.get(names[i]) == i else replace(known, status="repeat")
-        self._stop_if_broken(paid)
-        return [answer for answer in answers if answer is not None]
+        pending = self._objective.submit(list(new.values()), list(new)) if new else None
+        self._asked = Asked(self, answers, names, first, pending)
+        return self._asked
 
-    def _pay(self, new: dict[str, Mol]) -> list[Evaluation]:
-        if not new:
-            return []
-        scores = self._objective.evaluate(list(new.values()))
+    def _pay(self, names: Iterable[str], pending: Pending) -> list[Evaluation]:
+        scores = pending.result()
+        self.tally.add(scores)
         paid = []
-        for i, name in enumerate(new):
+        for i, name in enumerate(names):
             score = float(scores.score[i])
             paid.append(
                 Evaluation(
@@ -148,10 +155,14 @@ class Oracle:
         return paid
 
     def _stop_if_broken(self, paid: Sequence[Evaluation]) -> None:
-        if paid and not self._any_scored and self.calls >= FAILURES_BEFORE_STOP:
+        if not paid:
+            return
+        failing = self._failing = self._failing.after(paid)
+        often = failing.batches >= BATCHES_BEFORE_STOP or failing.molecules == self.calls
+        if often and failing.molecules >= FAILURES_BEFORE_STOP:
             raise RewardError(
-                f"the objective failed for each of the first {self.calls} molecules, "
-                f"as for {paid[0].smiles}: {paid[0].reason}"
+                f"'{failing.component}' failed for each of the last {failing.molecules} molecules, "
+                f"as for {paid[-1].smiles}: {paid[-1].reason}"
             )
 
     def state(self) -> list[Evaluation]:
@@ -170,4 +181,56 @@ class Oracle:
             if evaluation.smiles in self._memory:
                 raise ValueError(f"paid twice: {evaluation.smiles}")
             self._memory[evaluation.smiles] = evaluation
-            self._any_scored |= evaluation.status == "scored"
+
+    def recall(self, smiles: str) -> Evaluation:
+        """What was paid for this canonical isomeric SMILES.
+
+        Raises:
+            KeyError: nothing was.
+        """
+        return self._memory[smiles]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A batch that an oracle was asked for."""
+
+    _oracle: Oracle
+    _answers: list[Evaluation | None]
+    _names: list[str]
+    #: Row of the first mention of each new molecule.
+    _first: dict[str, int]
+    _pending: Pending | None
+
+    def result(self) -> list[Evaluation]:
+        """An evaluation each, in order. Raises RewardError, as a call of the oracle."""
+        oracle = self._oracle
+        oracle._asked = None
+        paid = oracle._pay(self._first, self._pending) if self._pending is not None else []
+        answers = []
+        for i, answer in enumerate(self._answers):
+            if answer is None:
+                known = oracle.recall(self._names[i])
+                answer = known if self._first.get(self._names[i]) == i else replace(known, status="repeat")
+            answers.append(answer)
+        oracle._stop_if_broken(paid)
+        return answers
+
+
+@dataclass(frozen=True)
+class _Failing:
+    """The component that failed for every molecule of the last batches, and how many there were."""
+
+    component: str = ""
+    batches: int = 0
+    molecules: int = 0
+
+    def after(self, paid: Sequence[Evaluation]) -> _Failing:
+        # A reason begins with the label of its component.
+        components = {(e.reason or "").split(":")[0] if e.status == "failed" else "" for e in paid}
+        if len(components) > 1 or "" in components:
+            return _Failing()
+        (component,) = components
+        if component != self.component:
+            return _Failing(component, 1, len(paid))
+        return _Failing(component, self.batches + 1, self.molecules + len(paid))

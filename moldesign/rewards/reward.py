@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moldesign.chem.molecules import Mol, to_smiles
-from moldesign.errors import RewardError
 
 Values = NDArray[np.float64]
 
@@ -46,14 +45,14 @@ def as_values(values: Any, n: int) -> Values:
     """Values (n,) as float64 from what a user's code gave; None becomes NaN.
 
     Raises:
-        RewardError: not one value a molecule.
-        ValueError, TypeError: something that is no number.
+        ValueError: not one value a molecule. TypeError: a value that is no number, such as text.
     """
-    if not hasattr(values, "__len__") or isinstance(values, str | bytes | dict):
-        if not (hasattr(values, "__iter__") and not isinstance(values, str | bytes | dict)):
-            raise RewardError(f"needs one value a molecule, {n} in all; got {type(values).__name__}")
-        values = list(values)
-    array = np.asarray([np.nan if value is None else float(value) for value in values], dtype=np.float64)
-    if array.shape != (n,):
-        raise RewardError(f"gave {len(array)} values for {n} molecules")
-    return array
+    if isinstance(values, str | bytes | dict) or not hasattr(values, "__iter__"):
+        raise ValueError(f"needs one value a molecule, {n} in all; gave {type(values).__name__}")
+    values = list(values)
+    if len(values) != n:
+        raise ValueError(f"gave {len(values)} values for {n} molecules")
+    for value in values:
+        if isinstance(value, str | bytes):
+            raise TypeError(f"gave text where a number belongs: {value[:40]!r}")
+    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)

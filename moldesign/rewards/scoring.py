@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from moldesign.errors import UsageError
-from moldesign.rewards.executors import ObjectivePool
-from moldesign.rewards.objective import Objective, load_objective
+from moldesign.rewards.executors import open_evaluator
+from moldesign.rewards.loading import load_objective
+from moldesign.rewards.objective import Objective
 from moldesign.rewards.oracle import Oracle
 
 # Columns that follow those of the components, or that the command line puts before them.
@@ -22,11 +23,12 @@ def score(
     objective: str | Path | Objective | Callable[[list[str]], Sequence[Any]],
     smiles: Sequence[str],
     *,
-    workers: int = 1,
+    workers: int | str = 1,
 ) -> pd.DataFrame:
     """One row a SMILES, in order: smiles as given, status, score, each component raw and shaped, reason.
 
     Status is scored, failed (a component could not be computed; score NaN) or invalid (no molecule).
+    Every component is computed, also where the score is known to be 0 without it.
     The columns of a component are `label` and `label_score`; `label_raw` and
     `label_score_shaped` where there is such a column already.
 
@@ -35,14 +37,14 @@ def score(
     """
     if isinstance(smiles, str):
         raise UsageError(f"give a list of SMILES, as in [{smiles!r}]")
-    resolved = load_objective(objective)
-    pool = ObjectivePool(resolved, workers) if workers > 1 else None
+    resolved = load_objective(objective).model_copy(update={"spare": False})
+    evaluator = open_evaluator(resolved, workers)
     try:
-        oracle = Oracle(pool or resolved)
+        oracle = Oracle(evaluator)
         evaluations = oracle(smiles)
     finally:
-        if pool is not None:
-            pool.close()
+        if not isinstance(evaluator, Objective):
+            evaluator.close()
     table: dict[str, list[Any]] = {
         "smiles": list(smiles),
         "status": [_status(e.status, e.score) for e in evaluations],

@@ -11,7 +11,8 @@ from moldesign.errors import nearest
 
 #: Steps of pydantic's paths that name a branch of a union, not a key of the user's file.
 _UNION_STEPS = frozenset(
-    {"sigmoid", "reverse_sigmoid", "double_sigmoid", "gaussian", "step", "linear", "str", "callable"}
+    "sigmoid reverse_sigmoid double_sigmoid soft_step gaussian step linear plateau exponential_decay "
+    "values clip component group fixed drawn schedule str callable".split()
 )
 
 

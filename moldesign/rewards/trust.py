@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from moldesign.errors import UsageError
 
 _trusted: dict[Path, str] = {}
+
+#: Programs that run whatever stands behind these words: to trust them is not to trust that.
+_INTERPRETERS = frozenset("python pypy sh bash dash zsh ksh fish perl ruby node Rscript php lua".split())
+_INLINE = frozenset({"-c", "-m", "-e", "-E", "-r", "--eval", "-p", "--print"})
 
 
 def trust(paths: Iterable[str | Path]) -> None:
@@ -51,27 +56,40 @@ def require(path: str | Path, what: str) -> Path:
     return found
 
 
-def require_command(arguments: Iterable[str], what: str) -> None:
+def require_command(arguments: Sequence[str], what: str) -> None:
     """Pass only if the program, and every file among its arguments, is trusted.
+
+    A trusted interpreter runs trusted files only: code on its command line is refused.
 
     Raises:
         UsageError: as `require`; the message holds every flag that is missing.
     """
     program, *rest = arguments
-    if _resolved(program) is None:
+    found = shutil.which(program)
+    if found is None:
         raise UsageError(f"{what}: no such program: {program}")
-    files = [program, *(word for word in rest if Path(word).is_file())]
-    missing = [word for word in files if _resolved(word) not in _trusted]
+    inline = [word for word in rest if word in _INLINE]
+    if inline and Path(program).name.rstrip("0123456789.") in _INTERPRETERS:
+        raise UsageError(f"{what} runs code given by {inline[0]}: put it into a file, which can be trusted")
+    words = {program: Path(found), **{word: Path(word) for word in rest if _is_file(word)}}
+    missing = [word for word, path in words.items() if path.resolve() not in _trusted]
     if missing:
-        flags = " ".join(f"--trust-plugin {word}" for word in missing)
-        raise UsageError(f"{what} runs a command: if you trust it, add {flags}")
-    for word in files:
-        require(word, what)
+        flags = " ".join(f"--trust-plugin {shlex.quote(word)}" for word in missing)
+        raise UsageError(f"{what} runs {shlex.join(arguments)}: if you trust it, add {flags}")
+    for path in words.values():
+        require(path, what)
+
+
+def _is_file(given: str | Path) -> bool:
+    try:
+        return Path(given).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _resolved(given: str | Path) -> Path | None:
     path = Path(given)
-    if path.is_file():
+    if _is_file(given):
         return path.resolve()
     if path.name == str(given) and (found := shutil.which(path.name)):
         return Path(found).resolve()

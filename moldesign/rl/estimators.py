@@ -38,12 +38,10 @@ class Rollout:
     replayed: Tensor
 
 
-def roll_out(
-    agent: Policy, prior: Policy, tokens: Tensor, rewards: np.ndarray, again: Sequence[Remembered]
-) -> Rollout:
-    """The rollout of drawn tokens (B, T) with rewards (B,), remembered molecules behind them.
+def read(agent: Policy, prior: Policy, tokens: Tensor, again: Sequence[Remembered]) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (B + R, T), of agent and of prior, of drawn tokens (B, T) and R remembered molecules.
 
-    Advantages are zero until they are weighed.
+    Needs no rewards: workers score meanwhile.
     """
     if again:
         remembered = agent.encode([row.written for row in again])
@@ -51,13 +49,28 @@ def roll_out(
         tokens = torch.cat(
             [F.pad(part, (0, width - part.shape[1]), value=PAD_INDEX) for part in (tokens, remembered)]
         )
+    return agent.log_probs(tokens), prior.score(tokens)
+
+
+def roll_out(
+    log_probs: tuple[Tensor, Tensor], rows: Sequence[int], rewards: np.ndarray, again: Sequence[Remembered]
+) -> Rollout:
+    """The rollout of those drawn rows that have a reward (B,), the remembered molecules behind them.
+
+    Advantages are zero until they are weighed.
+
+    Args:
+        log_probs: as `read` gives them.
+    """
+    agent, prior = log_probs
+    kept = torch.tensor([*rows, *range(len(agent) - len(again), len(agent))], device=agent.device)
     all_rewards = torch.tensor([*rewards, *(row.reward for row in again)], dtype=torch.float32)
     return Rollout(
-        log_probs=agent.log_probs(tokens),
-        prior_log_probs=prior.score(tokens),
-        rewards=all_rewards.to(tokens.device),
-        advantages=torch.zeros_like(all_rewards).to(tokens.device),
-        replayed=(torch.arange(len(tokens)) >= len(rewards)).to(tokens.device),
+        log_probs=agent[kept],
+        prior_log_probs=prior[kept],
+        rewards=all_rewards.to(agent.device),
+        advantages=torch.zeros_like(all_rewards).to(agent.device),
+        replayed=(torch.arange(len(kept)) >= len(rewards)).to(agent.device),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,11 @@ class ReplayMemory:
                 self.rows.append(molecule)
         self.rows.sort(key=lambda row: -row.reward)
         del self.rows[self.capacity :]
+
+    def revalue(self, rewards: Sequence[float]) -> None:
+        """Give each molecule, in the order of `rows`, a new reward."""
+        self.rows = [replace(row, reward=reward) for row, reward in zip(self.rows, rewards, strict=True)]
+        self.rows.sort(key=lambda row: -row.reward)
 
     def draw(self, n: int, generator: np.random.Generator) -> list[Remembered]:
         """Up to n different molecules, with probability proportional to reward."""

@@ -12,6 +12,7 @@ import numpy as np
 from moldesign.rl import advantages, baselines, estimators
 from moldesign.rl.diversity import ScaffoldMemory
 from moldesign.rl.memory import Remembered, ReplayMemory
+from moldesign.rl.preferences import Preference
 from moldesign.rl.run import Run
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import StepReport, Watch
@@ -60,6 +61,7 @@ def optimize(
         baseline = baselines.BASELINES[settings_.baseline]()
         estimator = estimators.ESTIMATORS[settings_.estimator]
         generator = np.random.default_rng([settings_.seed, 1])
+        preference = Preference(run.objective, settings_.seed)
         watch = Watch(settings_, oracle, should_stop)
 
         while not watch.stop_reason():
@@ -72,25 +74,30 @@ def optimize(
             )
             written = agent.decode(drawn)
 
-            # Score. What failed, or found the budget spent, has no reward and no part in the step; what is
+            # Score; while workers do, read what was drawn and what is remembered.
+            preference.begin_step(watch.progress)
+            asked = oracle.submit(written)
+            preference.revalue(replay, oracle.recall)
+            again = replay.draw(settings_.replay_size, generator)
+            log_probs = estimators.read(agent, run.prior, drawn.tokens, again)
+            evaluations = asked.result()
+
+            # Weigh. What failed, or found the budget spent, has no reward and no part in the step; what is
             # no molecule earns nothing, or as little as the worst of the batch where scores go below 0.
-            evaluations = oracle(written)
-            rows = [i for i, e in enumerate(evaluations) if e.status == "invalid" or math.isfinite(e.score)]
+            worth = preference.rewards(evaluations)
+            rows = [i for i, e in enumerate(evaluations) if e.status == "invalid" or math.isfinite(worth[i])]
             valid = np.array([evaluations[i].status != "invalid" for i in rows], dtype=bool)
-            rewards = np.array([evaluations[i].score for i in rows])
+            rewards = worth[rows]
             rewards[~valid] = np.min(rewards[valid], initial=0.0)
             if settings_.diversity:
                 molecules = [evaluations[i].smiles for i, ok in zip(rows, valid, strict=True) if ok]
                 rewards[valid] = scaffolds.discount(molecules, rewards[valid])
-
-            # Weigh.
-            again = replay.draw(settings_.replay_size, generator)
             if not rows and not again:
                 # Every new molecule failed: nothing to learn from.
                 nll = float(drawn.nll.mean())
                 run.record_step(watch.take_in(evaluations, agent_nll=nll, scaffolds=len(scaffolds.counts)))
                 continue
-            rollout = estimators.roll_out(agent, run.prior, drawn.tokens[rows], rewards, again)
+            rollout = estimators.roll_out(log_probs, rows, rewards, again)
             penalised = advantages.kl_penalised(rollout, settings_.kl_coefficient)
             rollout = advantages.weighed(rollout, penalised, baseline)
 

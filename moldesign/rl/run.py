@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pandas as pd
 import torch
 
 from moldesign.assets import corpus_path, home, prior_path, shipped
 from moldesign.chem.drawing import mol_block
-from moldesign.chem.fingerprints import NearestNeighbours
+from moldesign.chem.neighbours import NearestNeighbours
 from moldesign.errors import MoldesignError
 from moldesign.language import corpus
 from moldesign.policy.checkpoint import Provenance, load_policy, save_policy
@@ -30,14 +31,21 @@ from moldesign.records.candidates import (
     with_nearest,
     write_csv,
 )
+from moldesign.records.columns import component_columns
 from moldesign.records.journal import EventLog, StepsJournal
 from moldesign.records.ledger import Ledger
 from moldesign.records.run import RunDirectory
-from moldesign.rewards.executors import ObjectivePool
-from moldesign.rewards.objective import Objective, load_objective
+from moldesign.rewards import trust
+from moldesign.rewards.executors import ObjectivePool, open_evaluator
+from moldesign.rewards.fronts import hypervolume_curve, on_front
+from moldesign.rewards.loading import load_objective
+from moldesign.rewards.objective import Objective
 from moldesign.rewards.oracle import Evaluation, Oracle
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import StepReport
+
+if TYPE_CHECKING:
+    from moldesign.rewards.cluster import DaskPool
 
 _CHECKPOINT_SECONDS = 300.0
 
@@ -62,7 +70,8 @@ class Run:
         agent: Policy,
         prior: Policy,
         provenance: Provenance,
-        evaluator: Objective | ObjectivePool,
+        objective: Objective,
+        evaluator: Objective | ObjectivePool | DaskPool,
         settings: OptimizeSettings,
         directory: RunDirectory,
         scratch: tempfile.TemporaryDirectory[str] | None,
@@ -70,7 +79,7 @@ class Run:
         export: dict[str, Any],
     ) -> None:
         self.agent, self.prior, self.provenance, self.settings = agent, prior, provenance, settings
-        self._pool = evaluator if isinstance(evaluator, ObjectivePool) else None
+        self.objective, self._evaluator = objective, evaluator
         self.oracle = Oracle(evaluator, budget=settings.budget, record=self._record_calls)
         self.stopped_by = ""
         self.candidates = pd.DataFrame()
@@ -105,14 +114,30 @@ class Run:
             UsageError, CheckpointError, RewardError: as `optimize`.
         """
         resolved = load_objective(objective)
-        evaluator = ObjectivePool(resolved, settings.workers) if settings.workers > 1 else resolved
-        # The prior stays as it is; the agent begins as its copy.
-        policy, provenance = load_policy(prior_path(prior), device=default_device())
-        scratch = tempfile.TemporaryDirectory(prefix="moldesign-") if out is None else None
-        directory = RunDirectory.create(Path(scratch.name) / "run" if scratch else Path(str(out)))
+        evaluator = open_evaluator(resolved, settings.workers)
+        try:
+            if isinstance(evaluator, ObjectivePool):
+                evaluator.start()  # meanwhile the prior is read
+            # The prior stays as it is; the agent begins as its copy.
+            policy, provenance = load_policy(prior_path(prior), device=default_device())
+            scratch = tempfile.TemporaryDirectory(prefix="moldesign-") if out is None else None
+            directory = RunDirectory.create(Path(scratch.name) / "run" if scratch else Path(str(out)))
+        except BaseException:
+            if not isinstance(evaluator, Objective):
+                evaluator.close()
+            raise
         on_step = progress if callable(progress) else _print_step if progress else _ignore
         run = cls(
-            policy.clone(), policy, provenance, evaluator, settings, directory, scratch, on_step, export or {}
+            policy.clone(),
+            policy,
+            provenance,
+            resolved,
+            evaluator,
+            settings,
+            directory,
+            scratch,
+            on_step,
+            export or {},
         )
         config = {
             "prior": str(prior),
@@ -120,7 +145,9 @@ class Run:
             "objective": resolved.spec(),
         }
         directory.write_config(config)
-        directory.write_environment(seed=settings.seed, threads=torch.get_num_threads())
+        directory.write_environment(
+            seed=settings.seed, threads=torch.get_num_threads(), trusted=trust.trusted()
+        )
         run._log.write("started", prior=str(prior), components=list(run.oracle.labels))
         return run
 
@@ -149,6 +176,7 @@ class Run:
             self.oracle.labels,
             agent_nll=self.agent.nll(smiles),
             prior_nll=self.prior.nll(smiles),
+            front=self._on_front(ranked),
         )
         # The search takes up to a minute: what was found is on the disk before it.
         self._write_candidates()
@@ -163,9 +191,48 @@ class Run:
         if self._scratch is None:
             if sdf:
                 structures.write_sdf(self.candidates, self._directory.structures, mol_block)
+            write_csv(self._component_costs(), self._directory.components)
+            if self.objective.several:
+                write_csv(self.hypervolume, self._directory.hypervolume)
             if len(self.candidates):
                 figures.draw_learning_curve(self.ledger, self._directory.learning_curve)
         self._log.write("finished", reason=self.stopped_by, calls=self.oracle.calls, steps=self._step)
+
+    @property
+    def hypervolume(self) -> pd.DataFrame:
+        """Calls, members of the front found by then, and the hypervolume of it; empty for one objective."""
+        scored = self.ledger[self.ledger["score"] > 0]
+        curve = (
+            hypervolume_curve(self._desirabilities(scored), scored["call"]) if self.objective.several else []
+        )
+        return pd.DataFrame(curve, columns=["calls", "front", "hypervolume"])
+
+    def _on_front(self, rows: pd.DataFrame) -> np.ndarray | None:
+        """Which rows (n,) are on the Pareto front; None for one objective. A score of 0 is not on it."""
+        if not self.objective.several:
+            return None
+        member = (rows["score"] > 0).to_numpy(copy=True)
+        member[member] = on_front(self._desirabilities(rows[member]))
+        return member
+
+    def _desirabilities(self, rows: pd.DataFrame) -> np.ndarray:
+        """(n, k) of the k components of role score."""
+        names = dict(zip(self.objective.labels, component_columns(self.objective.labels), strict=True))
+        columns = [names[node.label][1] for node in self.objective.components if node.role == "score"]
+        return rows[columns].to_numpy(dtype=np.float64)
+
+    def _component_costs(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "component": one.label,
+                "valued": one.valued,
+                "asked": one.asked,
+                "failed": one.failed,
+                "hit_rate": one.hit_rate,
+                "milliseconds": one.milliseconds,
+            }
+            for one in self.oracle.tally.components
+        )
 
     def _write_candidates(self) -> None:
         if self._scratch is None:
@@ -186,8 +253,8 @@ class Run:
             self._ledger.close()
             self._steps.close()
             self._log.close()
-            if self._pool is not None:
-                self._pool.close()
+            if not isinstance(self._evaluator, Objective):
+                self._evaluator.close()
             self._directory.close()
             if self._scratch is not None:
                 self._scratch.cleanup()

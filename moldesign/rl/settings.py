@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from moldesign.settings import build
 
@@ -50,8 +50,21 @@ class OptimizeSettings(BaseModel):
         0.4, description="Score from which a molecule counts for its scaffold."
     )
     temperature: float = Field(1.0, gt=0, description="Temperature of drawing.")
-    workers: int = Field(1, ge=1, le=256, description="Processes that score; 1: within this one.")
+    workers: str = Field(
+        "1",
+        description="Processes that score, or the address of a Dask scheduler; 1: within this process.",
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random in the run.")
+
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _number_or_address(cls, workers: Any) -> str:
+        text = str(workers)
+        if text.isdecimal() and 1 <= int(text) <= 256 and not isinstance(workers, bool):
+            return text
+        if "://" in text or text.endswith(".json"):
+            return text
+        raise ValueError("should be 1 to 256, or an address such as tcp://host:8786")
 
     @classmethod
     def of(cls, **values: Any) -> OptimizeSettings:

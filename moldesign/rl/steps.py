@@ -54,6 +54,16 @@ class Watch:
         """Mean score of the ten best molecules; NaN before the first."""
         return float(np.mean(self._best[:10])) if self._best else math.nan
 
+    @property
+    def progress(self) -> float:
+        """Share of the calls, or of the steps, that is done, 0 to 1: the larger; 0 without such a limit."""
+        shares = [0.0]
+        if self.settings.budget is not None:
+            shares.append(self.oracle.calls / self.settings.budget)
+        if self.settings.max_steps is not None:
+            shares.append(self.step / self.settings.max_steps)
+        return min(1.0, max(shares))
+
     def stop_reason(self) -> str:
         """Why the run is over, in words; empty while it is not."""
         settings = self.settings

@@ -2,7 +2,7 @@ import pytest
 from rdkit import Chem
 
 from moldesign.chem.molecules import read
-from moldesign.chem.scaffolds import generic, murcko
+from moldesign.chem.scaffolds import core_query, generic, murcko
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,17 @@ def test_a_long_chain_returns_at_once_and_a_large_ring_system_is_refused() -> No
     large = Chem.MolFromSmiles("C1CCCCC1" + "C" * 300)
     with pytest.raises(ValueError, match="250 atoms"):
         murcko(large)
+
+
+def test_a_core_is_held_whatever_it_carries() -> None:
+    core = core_query(read("c1ccc2[nH]ccc2c1"))
+    assert read("Cc1c[nH]c2ccc(F)cc12").HasSubstructMatch(core)
+    assert read("Cn1ccc2ccccc21").HasSubstructMatch(core)
+    assert not read("c1ccc2occc2c1").HasSubstructMatch(core)
+
+
+def test_a_dummy_atom_is_any_atom_but_hydrogen() -> None:
+    core = core_query(read("*c1ccccc1"))
+    assert read("Cc1ccccc1").HasSubstructMatch(core)
+    assert read("Fc1ccccc1").HasSubstructMatch(core)
+    assert not read("c1ccccc1").HasSubstructMatch(core)

@@ -17,6 +17,23 @@ def test_counting_stops() -> None:
     assert count_matches(read("C" * 200), pattern("CCCCC.CCCCC")) <= MAX_MATCHES
 
 
+def test_a_part_that_is_not_there_does_not_cost_every_combination_of_the_others() -> None:
+    # RDKit alone would take years.
+    chain = read("C" * 200)
+    query = pattern("CC.CC.CC.CC.CC.[N;R,r0]")
+    assert not has_match(chain, query)
+    assert count_matches(chain, query) == 0
+    assert has_match(read("N" + "C" * 20), query)
+
+
+def test_parts_are_queries_and_share_no_atom() -> None:
+    two_halogens = pattern("[F,Cl].[F,Br]")
+    assert has_match(read("ClCBr"), two_halogens)
+    assert not has_match(read("ClCI"), two_halogens)
+    assert not has_match(read("FCI"), two_halogens)
+    assert count_matches(read("FC(F)Cl"), two_halogens) == 3
+
+
 @pytest.mark.parametrize("smarts", ["C((", "", "[#6;", "С"])
 def test_a_smarts_that_does_not_parse(smarts: str) -> None:
     with pytest.raises(InvalidSmarts, match="does not parse"):

@@ -115,8 +115,13 @@ def test_the_table_shows_smiles_whole(capsys: pytest.CaptureFixture[str]) -> Non
         "smiles": smiles,
         **dict.fromkeys(["score", "mw", "logp", "qed", "sa"], 0.5),
     }
-    ledger = pd.DataFrame({"status": "scored", "score": [0.5] * 3})
-    run: Any = SimpleNamespace(candidates=pd.DataFrame(numbers), ledger=ledger, stopped_by="budget spent")
+    ledger = pd.DataFrame({"status": "scored", "score": [0.5] * 3, "smiles": smiles, "reason": None})
+    run: Any = SimpleNamespace(
+        candidates=pd.DataFrame(numbers),
+        ledger=ledger,
+        stopped_by="budget spent",
+        hypervolume=pd.DataFrame(),
+    )
     command._report(run, Path("run"), json_line=False)
     shown = capsys.readouterr().out
     cells = ["".join(line.split("│")[2].split()) for line in shown.splitlines() if line.startswith("│")]

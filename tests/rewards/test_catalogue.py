@@ -1,3 +1,4 @@
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -5,22 +6,20 @@ import pytest
 
 from moldesign.chem.molecules import read
 from moldesign.errors import RewardError, UsageError
-from moldesign.rewards import catalogue
-from moldesign.rewards.objective import Component, Objective
+from moldesign.rewards import catalogue, trust
+from moldesign.rewards.component import Component
+from moldesign.rewards.objective import Objective
 
 
-def test_every_entry_is_described_and_builds_from_its_example() -> None:
-    examples = {
-        "similarity": {"references": ["CCO"]},
-        "substructures": {"required": ["O"]},
-        "substructure_count": {"smarts": "O"},
-    }
-    for name in catalogue.names():
-        entry = catalogue.find(name)
-        assert entry.description
-        assert entry.unit
-        reward = entry.build(entry.parameters.model_validate(examples.get(name, {})))
-        assert reward([read("CCO"), read("CCC")]).shape == (2,)
+@pytest.mark.parametrize("name", catalogue.BUILT_IN)
+def test_every_entry_is_described(name: str) -> None:
+    entry = catalogue.BUILT_IN[name]
+    assert entry.description
+    assert not entry.description.endswith(".")
+    assert entry.unit
+    assert entry.group != "plugins"
+    for parameter, field in entry.parameters.model_fields.items():
+        assert field.description, f"{name}.{parameter}"
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
@@ -46,6 +45,75 @@ def test_plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert catalogue.names()[-2:] == ["absent", "carbons"]
     objective = Objective(components=[Component(reward="carbons")])
     assert objective.evaluate([read("CCO")]).score.tolist() == pytest.approx([2 / 3])
-    assert catalogue.find("carbons").description == "Share of carbon in the text."
-    with pytest.raises(RewardError, match="'absent'.*cannot be loaded"):
+    assert catalogue.find("carbons").description == "Share of carbon in the text"
+    with pytest.raises(RewardError, match="absent .*cannot be loaded"):
         catalogue.find("absent")
+
+
+def test_a_file_runs_only_if_the_user_trusts_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trust, "_trusted", {})
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from pathlib import Path\nPath('ran').touch()\n"
+        "def half(smiles):\n    return [0.5 for _ in smiles]\nnumber = 3\n"
+    )
+    spec = {"components": [{"reward": "mine.py:half"}]}
+    with pytest.raises(ValueError, match=r"reward 'half' runs mine.py: .*add --trust-plugin mine.py"):
+        Objective.model_validate(spec)
+    assert not (tmp_path / "ran").exists()
+    trust.trust(["mine.py"])
+    objective = Objective.model_validate(spec)
+    assert objective.labels == ("half",)
+    assert objective.isolated
+    assert objective.evaluate([read("CCO")]).score.tolist() == [0.5]
+    for name, said in [("none", "AttributeError"), ("number", "neither an Entry nor a function")]:
+        with pytest.raises(RewardError, match=said):
+            catalogue.find(f"mine.py:{name}")
+    plugin.write_text("def half(smiles):\n    return [1.0 for _ in smiles]\n")
+    with pytest.raises(UsageError, match="mine.py has changed since it was trusted"):
+        catalogue.find("mine.py:half")
+
+
+def test_what_is_not_there_cannot_be_trusted() -> None:
+    with pytest.raises(UsageError, match="--trust-plugin nowhere.py: no such file"):
+        trust.trust(["nowhere.py"])
+
+
+def test_a_command_needs_trust_in_its_program_and_in_its_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trust, "_trusted", {})
+    (tmp_path / "score.py").write_text("")
+    command = ["sh", "score.py", "--fast"]
+    with pytest.raises(UsageError, match="add --trust-plugin sh --trust-plugin score.py$"):
+        trust.require_command(command, "reward 'x'")
+    trust.trust(["sh"])
+    with pytest.raises(UsageError, match="add --trust-plugin score.py$"):
+        trust.require_command(command, "reward 'x'")
+    trust.trust(["score.py"])
+    trust.require_command(command, "reward 'x'")
+    for inline in (["sh", "-c", "true"], ["python3", "-c", "x" * 5000], [sys.executable, "-m", "this"]):
+        with pytest.raises(UsageError, match="put it into a file"):
+            trust.require_command(inline, "reward 'x'")
+    with pytest.raises(UsageError, match="no such program: no-such-program"):
+        trust.require_command(["no-such-program"], "reward 'x'")
+
+
+def test_a_plugin_may_print_and_hold_dataclasses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trust, "_trusted", {})
+    plugin = tmp_path / "chatty.py"
+    plugin.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nprint('hello')\n"
+        "@dataclass\nclass Half:\n    value: float = 0.5\n"
+        "    def __call__(self, smiles):\n        return [self.value for _ in smiles]\nhalf = Half()\n"
+    )
+    trust.trust([plugin])
+    for _ in range(2):
+        catalogue.find(f"{plugin}:half")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "hello\n"

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from moldesign.chem.molecules import read
-from moldesign.rewards import catalogue
+from moldesign.rewards import reference
+from moldesign.rewards.combining import COMBINATIONS
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.objectives import READY_MADE
+from moldesign.rewards.shaping import KINDS
 
 ROOT = Path(__file__).parents[2]
 OBJECTIVES = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
@@ -35,12 +37,16 @@ def test_the_python_block_runs() -> None:
         assert objective.evaluate([read("CCO")]).reasons == [None]
 
 
-def test_every_reward_and_every_objective_is_in_the_document() -> None:
+def test_every_objective_and_every_shaping_is_in_the_document() -> None:
     named = set(re.findall(r"`([a-z0-9_]+)`", OBJECTIVES))
-    assert set(catalogue.BUILT_IN) <= named
     assert set(READY_MADE) <= named
-    kinds = set(re.findall(r'kind = "([a-z_]+)"', OBJECTIVES))
-    assert kinds == {"sigmoid", "reverse_sigmoid", "double_sigmoid", "gaussian", "step", "linear"}
+    assert set(COMBINATIONS) <= named
+    assert set(re.findall(r'kind = "([a-z_]+)"', OBJECTIVES)) == {*KINDS, "drawn", "schedule"}
+
+
+def test_the_page_of_rewards_is_that_of_the_catalogue() -> None:
+    written = (ROOT / "docs" / "rewards.md").read_text(encoding="utf-8")
+    assert written == reference.page(), "make reference"
 
 
 def test_the_scorer_in_the_document_is_the_example() -> None:

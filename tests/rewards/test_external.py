@@ -218,6 +218,16 @@ def test_closing_asks_first_and_then_kills_all_that_was_started(scorers: Scorers
     assert not _runs(child)
 
 
+def test_a_scorer_that_nobody_closes_ends_with_its_reward(tmp_path: Path) -> None:
+    path = tmp_path / "scorer.py"
+    path.write_text(HEAD + 'say({"ready": True}); asked(); say({"scores": [os.getpid()]}); time.sleep(600)')
+    scorer = ExternalScorer([sys.executable, "-S", str(path)])
+    pid = int(scorer(MOLS[:1])[0])
+    assert _runs(pid)
+    del scorer
+    assert not _runs(pid)
+
+
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 import pytest
 
 from moldesign.errors import RewardError
-from moldesign.rewards.objective import load_objective
-from moldesign.rewards.oracle import FAILURES_BEFORE_STOP, Evaluation, Oracle
+from moldesign.rewards.loading import load_objective
+from moldesign.rewards.oracle import Evaluation, Oracle
 
 
 class Length:
@@ -115,29 +115,64 @@ def test_a_memory_with_a_gap_is_refused() -> None:
         fresh.restore(oracle.state()[1:])
 
 
-def test_an_objective_that_always_fails_ends_the_run_after_recording_it() -> None:
+def test_a_component_that_fails_from_the_first_on_ends_the_run_after_recording_it() -> None:
     ledger: list[Evaluation] = []
 
     def broken(smiles: list[str]) -> list[float]:
         raise KeyError("model")
 
     oracle = Oracle(load_objective(broken), record=ledger.extend)
-    chains = ["C" * n for n in range(1, FAILURES_BEFORE_STOP + 1)]
+    chains = ["C" * n for n in range(1, 33)]
     assert set(statuses(oracle(chains[:-1]))) == {"failed"}
-    with pytest.raises(RewardError, match="each of the first 32 molecules.*broken: KeyError: 'model'"):
-        oracle(chains[-1:])
-    assert len(ledger) == FAILURES_BEFORE_STOP
+    with pytest.raises(
+        RewardError, match="'broken' failed for each of the last 32 .*broken: KeyError: 'model'"
+    ):
+        oracle(chains)
+    assert len(ledger) == 32
 
 
-def test_failures_late_in_a_run_do_not_end_it() -> None:
-    oracle, _ = oracle_of(Length())
+def test_a_component_that_fails_for_all_of_three_batches_ends_the_run() -> None:
+    oracle, ledger = oracle_of(Length())
     oracle(["CC"])
-    assert set(statuses(oracle(["Br" + "C" * n for n in range(1, 100)]))) == {"failed"}
+    for n in (1, 21):
+        assert set(statuses(oracle(["Br" + "C" * k for k in range(n, n + 20)]))) == {"failed"}
+    oracle(["CC", "CCBr"])  # only repeats: neither a third batch nor an end of the failures
+    with pytest.raises(RewardError, match="'score' failed for each of the last 41 molecules"):
+        oracle(["Br" + "C" * 50])
+    assert len(ledger) == 42
 
 
-def test_a_broken_reward_pays_for_nothing() -> None:
+def test_a_score_between_failures_lets_a_run_go_on() -> None:
+    oracle, _ = oracle_of(Length())
+    for n in range(0, 100, 20):
+        oracle(["Br" + "C" * k for k in range(n + 1, n + 21)] + ["C" * (n + 1)])
+    assert oracle.calls == 105
+
+
+def test_a_wrong_number_of_values_fails_the_molecules() -> None:
     oracle = Oracle(load_objective(lambda smiles: [1.0] * 7), budget=5)
-    with pytest.raises(RewardError, match="7 values for 1"):
-        oracle(["CC"])
-    assert oracle.calls == 0
-    assert oracle.state() == []
+    (evaluation,) = oracle(["CC"])
+    assert evaluation.status == "failed"
+    assert evaluation.reason == "score: ValueError: gave 7 values for 1 molecules"
+    assert oracle.calls == 1
+
+
+def test_the_tally_counts_what_each_component_did() -> None:
+    oracle, _ = oracle_of(Length())
+    oracle(["CC", "CCBr", "CCC", "CC"])
+    (tally,) = oracle.tally.components
+    assert (tally.valued, tally.failed, tally.asked) == (2, 1, 3)
+    assert tally.hit_rate in (0.0, 0.5, 1.0)
+    assert tally.milliseconds > 0
+
+
+def test_a_batch_can_be_asked_for_and_its_result_taken_later() -> None:
+    length = Length()
+    oracle, ledger = oracle_of(length, budget=2)
+    asked = oracle.submit(["CC", "C(", "C", "CCC"])
+    assert ledger == []
+    with pytest.raises(RuntimeError, match="the last batch"):
+        oracle.submit(["CCCC"])
+    assert statuses(asked.result()) == ["scored", "invalid", "scored", "unpaid"]
+    assert [evaluation.smiles for evaluation in ledger] == ["CC", "C"]
+    assert statuses(oracle(["CC"])) == ["repeat"]

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from moldesign.chem.molecules import read
-from moldesign.errors import RewardError
 from moldesign.rewards.reward import as_values, from_smiles_function
 
 
@@ -28,6 +27,11 @@ def test_what_numbers_come_in(given: object) -> None:
 
 
 @pytest.mark.parametrize("given", [[1.0], [1.0, 2.0, 3.0], 1.0, None, "12", {"a": 1, "b": 2}])
-def test_not_one_value_a_molecule_ends_the_run(given: object) -> None:
-    with pytest.raises(RewardError, match="2"):
+def test_not_one_value_a_molecule_is_an_error(given: object) -> None:
+    with pytest.raises(ValueError, match="2"):
         as_values(given, 2)
+
+
+def test_text_is_no_number() -> None:
+    with pytest.raises(TypeError, match="gave text where a number belongs: '0.5'"):
+        as_values([0.5, "0.5"], 2)

@@ -7,13 +7,19 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from moldesign.rewards.shaping import (
+    KINDS,
+    Clip,
     DoubleSigmoid,
+    ExponentialDecay,
     Gaussian,
     Linear,
+    Plateau,
     ReverseSigmoid,
     Shaping,
     Sigmoid,
+    SoftStep,
     Step,
+    ValueMap,
 )
 
 
@@ -51,6 +57,70 @@ def test_step_includes_its_limits() -> None:
     assert of(Step(low=1, high=2), 0.999, 1, 1.5, 2, 2.001) == [0, 1, 1, 1, 0]
     assert of(Step(low=1), 0, 1, 1e9) == [0, 1, 1]
     assert of(Step(high=1), -1e9, 1, 2) == [1, 1, 0]
+
+
+def test_soft_step_is_molscores_threshold() -> None:
+    at_limit = 1 / (1 + math.exp(-5))
+    assert of(SoftStep(low=2, slope=5), 1, 2, 3) == pytest.approx([0.5, at_limit, 1 / (1 + math.exp(-10))])
+    assert of(SoftStep(high=2, slope=5), 3, 2, 1) == pytest.approx([0.5, at_limit, 1 / (1 + math.exp(-10))])
+    assert of(SoftStep(low=2, high=4, slope=5), 1, 2, 3, 4, 5) == pytest.approx([0.5, 1, 1, 1, 0.5])
+
+
+def test_plateau() -> None:
+    assert of(Plateau(low=2, high=4, buffer=2), -1, 0, 1, 2, 4, 5, 6, 9) == [0, 0, 0.5, 1, 1, 0.5, 0, 0]
+
+
+def test_exponential_decay() -> None:
+    assert of(ExponentialDecay(k=0.5), -3, 0, 2, 1e6) == pytest.approx([1, 1, math.exp(-1), 0])
+
+
+def test_a_value_map_knows_exact_values_only() -> None:
+    shaping = ValueMap(table={"0": 1.0, "1.0": 0.5, "-2": 0.25}, otherwise=0.1)
+    assert of(shaping, 0, 1, -2, 1.001) == [1.0, 0.5, 0.25, 0.1]
+
+
+def test_clip() -> None:
+    assert of(Clip(), -1, 0.3, 2) == [0, 0.3, 1]
+    assert of(Clip(low=0.1, high=0.5), -1, 0.3, 2) == pytest.approx([0.1, 0.3, 0.5])
+
+
+#: One of each kind and direction.
+DIRECTED = [
+    (Sigmoid(low=0, high=1), "rising"),
+    (ReverseSigmoid(low=0, high=1), "falling"),
+    (DoubleSigmoid(low=0.3, high=0.6), "range"),
+    (SoftStep(low=0.5, slope=9), "rising"),
+    (SoftStep(high=0.5, slope=9), "falling"),
+    (SoftStep(low=0.4, high=0.5, slope=99), "range"),
+    (Gaussian(mean=0.5, sd=0.1), "range"),
+    (Gaussian(mean=0.5, sd=0.1, flat="above"), "rising"),
+    (Gaussian(mean=0.5, sd=0.1, flat="below"), "falling"),
+    (Step(low=0.5), "rising"),
+    (Step(high=0.5), "falling"),
+    (Step(low=0.2, high=0.5), "range"),
+    (Linear(zero=0.1, one=0.9), "rising"),
+    (Linear(zero=0.9, one=0.1), "falling"),
+    (Plateau(low=0.4, high=0.6, buffer=0.1), "range"),
+    (ExponentialDecay(k=3), "falling"),
+    (Clip(), "rising"),
+]
+
+
+@pytest.mark.parametrize(("shaping", "direction"), DIRECTED)
+def test_the_direction_is_what_the_values_do(shaping: Shaping, direction: str) -> None:
+    assert shaping.direction == direction
+    steps = np.diff(shaping(np.linspace(-1, 2, 301)))
+    rises, falls = bool((steps > 1e-12).any()), bool((steps < -1e-12).any())
+    assert (rises, falls) == {
+        "rising": (True, False),
+        "falling": (False, True),
+        "range": (True, True),
+    }[direction]
+
+
+def test_every_kind_states_a_direction() -> None:
+    assert {shaping.kind for shaping, _ in DIRECTED} | {"values"} == set(KINDS)
+    assert ValueMap(table={"1": 1.0}).direction == "table"
 
 
 def test_linear_rises_and_falls() -> None:

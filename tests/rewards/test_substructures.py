@@ -1,9 +1,10 @@
+import pytest
+from pydantic import ValidationError
+
 from moldesign.chem.molecules import read
 from moldesign.rewards.substructures import (
-    AlertsParameters,
     SubstructureCountParameters,
     SubstructuresParameters,
-    structural_alerts,
     substructure_count,
     substructures,
 )
@@ -20,7 +21,10 @@ def test_count() -> None:
     assert reward([read("FC(F)(Cl)C"), read("CC")]).tolist() == [3, 0]
 
 
-def test_alerts_are_counted_by_collection() -> None:
-    mols = [read("O=Cc1ccccc1"), read("c1ccccc1C")]
-    assert structural_alerts(AlertsParameters())(mols).tolist() == [1, 0]
-    assert structural_alerts(AlertsParameters(collections=["PAINS"]))(mols).tolist() == [0, 0]
+def test_a_smarts_that_does_not_parse_is_named() -> None:
+    with pytest.raises(ValidationError, match="SMARTS that does not parse: 'C\\(\\('"):
+        SubstructuresParameters(required=["c1ccccc1", "C(("])
+    with pytest.raises(ValidationError, match="SMARTS that does not parse: ''"):
+        SubstructureCountParameters(smarts="")
+    with pytest.raises(ValidationError, match="give required or forbidden SMARTS"):
+        SubstructuresParameters()

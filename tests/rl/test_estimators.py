@@ -18,7 +18,7 @@ from moldesign.policy.policy import Policy
 from moldesign.policy.settings import Architecture
 from moldesign.rl.advantages import kl_penalised, weighed
 from moldesign.rl.baselines import BASELINES, Baseline
-from moldesign.rl.estimators import ESTIMATORS, Rollout, dap, prior_kl, reinforce, roll_out
+from moldesign.rl.estimators import ESTIMATORS, Rollout, dap, prior_kl, read, reinforce, roll_out
 from moldesign.rl.memory import Remembered
 from moldesign.rl.settings import OptimizeSettings
 
@@ -85,8 +85,10 @@ def tiny_policy(seed: int) -> Policy:
 
 def test_a_rollout_puts_remembered_molecules_behind_the_drawn_ones() -> None:
     agent, prior = tiny_policy(1), tiny_policy(2)
-    drawn = agent.encode(["CC", "N"])
-    out = roll_out(agent, prior, drawn, np.array([0.1, 0.2]), [Remembered("CCN", "NCC", 0.9)])
+    again = [Remembered("CCN", "NCC", 0.9)]
+    # The row in the middle has no reward, and no part.
+    log_probs = read(agent, prior, agent.encode(["CC", "CCC", "N"]), again)
+    out = roll_out(log_probs, [0, 2], np.array([0.1, 0.2]), again)
     together = agent.encode(["CC", "N", "NCC"])
     assert out.log_probs.requires_grad
     assert not out.prior_log_probs.requires_grad

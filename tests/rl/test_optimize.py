@@ -15,6 +15,7 @@ from moldesign.assets import prior_path
 from moldesign.chem import molecules
 from moldesign.errors import CheckpointError, RewardError, UsageError
 from moldesign.policy.checkpoint import Provenance, load_policy, read_provenance
+from moldesign.rewards.objective import Objective
 from moldesign.rl.optimize import optimize
 from moldesign.rl.run import Run, training_search
 from moldesign.rl.steps import StepReport
@@ -118,8 +119,8 @@ def test_the_run_directory_holds_what_the_run_says(asked_run: tuple[Run, list[St
     assert run.path is not None
     names = {path.name for path in run.path.iterdir() if not path.name.startswith(".")}
     assert names == {
-        "candidates.csv", "checkpoint", "config.toml", "environment.json", "learning_curve.png",
-        "ledger.sqlite", "log.jsonl", "steps.csv",
+        "candidates.csv", "checkpoint", "components.csv", "config.toml", "environment.json",
+        "learning_curve.png", "ledger.sqlite", "log.jsonl", "steps.csv",
     }  # fmt: skip
     steps = pd.read_csv(run.path / "steps.csv")
     assert steps["calls"].tolist() == [report.calls for report in reports]
@@ -228,7 +229,7 @@ def test_batches_without_any_score_are_passed_over(small_prior: Path) -> None:
 
 def test_a_broken_objective_ends_the_run_and_keeps_what_was_paid(small_prior: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with pytest.raises(RewardError, match="for each of the first 32 molecules.*ZeroDivisionError"):
+    with pytest.raises(RewardError, match="failed for each of the last 32 molecules.*ZeroDivisionError"):
         small_run(small_prior, lambda smiles: [1 / 0 for _ in smiles], out=out, budget=32, batch_size=64)
     table = pd.read_csv(out / "candidates.csv")
     assert len(table) == 0
@@ -274,3 +275,55 @@ def test_a_folder_that_is_in_use_is_left_alone(small_prior: Path, tmp_path: Path
     with pytest.raises(CheckpointError, match="exists and is not empty"):
         small_run(small_prior, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+TWO_AIMS = [
+    {"reward": "qed"},
+    {"reward": "tpsa", "shaping": {"kind": "linear", "zero": 20, "one": 120}},
+    {"reward": "heavy_atoms", "role": "filter", "shaping": {"kind": "step", "low": 6}},
+]
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        {"combination": "pareto"},
+        {"combination": "chebyshev", "weighting": {"kind": "drawn"}},
+        {"combination": "arithmetic_mean", "weighting": {"kind": "schedule", "final": {"tpsa": 5.0}}},
+    ],
+)
+def test_several_objectives_leave_a_front(small_prior: Path, tmp_path: Path, several: dict[str, Any]) -> None:
+    objective = Objective.model_validate({"components": TWO_AIMS, **several})
+    contents = []
+    for name in ("run", "again"):
+        small_run(small_prior, objective, budget=150, out=tmp_path / name)
+        contents.append((tmp_path / name / "candidates.csv").read_bytes())
+    assert contents[0] == contents[1]
+    table = pd.read_csv(tmp_path / "run" / "candidates.csv")
+    points = table[["qed_score", "tpsa_score"]].to_numpy()
+    for row, point in enumerate(points):
+        better = np.logical_and((points >= point).all(axis=1), (points > point).any(axis=1))
+        dominated = (better & (table["score"] > 0).to_numpy()).any()
+        assert table["front"][row] == (table["score"][row] > 0 and not dominated)
+    curve = pd.read_csv(tmp_path / "run" / "hypervolume.csv")
+    assert curve["hypervolume"].is_monotonic_increasing
+    assert curve["hypervolume"].iloc[-1] > curve["hypervolume"].iloc[0] > 0
+    assert curve["front"].iloc[-1] == table["front"].sum()
+
+
+def test_one_objective_has_no_front(asked_run: tuple[Run, list[StepReport], Asked]) -> None:
+    run, _, _ = asked_run
+    assert run.candidates["front"].isna().all()
+
+
+def test_the_components_are_accounted_for(small_prior: Path, tmp_path: Path) -> None:
+    objective = Objective.model_validate({"components": TWO_AIMS})
+    run, _ = small_run(small_prior, objective, budget=100, out=tmp_path / "run")
+    costs = pd.read_csv(tmp_path / "run" / "components.csv", index_col="component")
+    big = run.ledger["heavy_atoms_raw"] >= 6
+    # The filter is asked first, and the others are spared what it stops.
+    assert costs["asked"]["heavy_atoms"] == len(run.ledger)
+    assert costs["asked"]["tpsa"] == big.sum()
+    assert costs["hit_rate"]["heavy_atoms"] == pytest.approx(big.mean(), abs=1e-5)
+    assert (run.ledger.loc[~big, "score"] == 0).all()
+    assert (costs["milliseconds"] > 0).all()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moldesign.rewards.objective import load_objective
+from moldesign.rewards.loading import load_objective
 from moldesign.rewards.oracle import Oracle
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import StepReport, Watch

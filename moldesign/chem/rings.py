@@ -1,0 +1,85 @@
+"""Ring systems: rings joined by a common bond or atom."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+
+from rdkit import Chem
+from rdkit.Chem.MolStandardize import rdMolStandardize
+
+from moldesign.chem.molecules import Mol, quiet_rdkit, to_smiles
+
+
+@cache
+def _uncharger() -> rdMolStandardize.Uncharger:
+    return rdMolStandardize.Uncharger()
+
+
+def ring_systems(mol: Mol) -> list[str]:
+    """Canonical SMILES of every ring system of the molecule, sorted; equal ones as often as they occur.
+
+    A ring system is rings that share atoms (fused, bridged, spiro) and the atoms doubly bound to them, an
+    N-oxide's oxygen among those; hydrogen stands for all else that was bound to them. Stereo, isotopes
+    and charges that a proton takes away are left out, so that a protonated piperidine is a piperidine.
+    The idea: Ertl et al., J. Med. Chem. 49, 4568 (2006).
+    """
+    if mol.GetRingInfo().NumRings() == 0:
+        return []
+    quiet_rdkit()
+    if any(atom.GetFormalCharge() and atom.IsInRing() for atom in mol.GetAtoms()):
+        mol = _uncharger().uncharge(mol)
+    systems: list[set[int]] = []
+    for ring in mol.GetRingInfo().AtomRings():
+        joined = set(ring)
+        apart = []
+        for system in systems:
+            if system.isdisjoint(joined):
+                apart.append(system)
+            else:
+                joined |= system
+        systems = [*apart, joined]
+    return sorted(_canonical(_cut_out(mol, system)) for system in systems)
+
+
+def _cut_out(mol: Mol, ring_atoms: set[int]) -> str:
+    """SMILES of these atoms and those doubly bound to them, hydrogens where other bonds were."""
+    atoms = set(ring_atoms)
+    for index in ring_atoms:
+        atom = mol.GetAtomWithIdx(index)
+        for bond in atom.GetBonds():
+            # The two ways to write an N-oxide or a sulfoxide both keep its oxygen.
+            opposite = bond.GetOtherAtom(atom).GetFormalCharge() * atom.GetFormalCharge() < 0
+            if opposite or bond.GetBondType() == Chem.BondType.DOUBLE:
+                atoms.add(bond.GetOtherAtomIdx(index))
+    system = Chem.RWMol()
+    place: dict[int, int] = {}
+    for index in sorted(atoms):
+        atom = mol.GetAtomWithIdx(index)
+        copy = Chem.Atom(atom.GetAtomicNum())
+        copy.SetFormalCharge(atom.GetFormalCharge())
+        copy.SetNumRadicalElectrons(atom.GetNumRadicalElectrons())
+        # What is doubly bound may belong to an aromatic ring of its own.
+        copy.SetIsAromatic(atom.GetIsAromatic() and index in ring_atoms)
+        cut = sum(
+            int(bond.GetBondTypeAsDouble())
+            for bond in atom.GetBonds()
+            if bond.GetOtherAtomIdx(index) not in atoms
+        )
+        copy.SetNumExplicitHs(atom.GetTotalNumHs() + cut)
+        copy.SetNoImplicit(True)
+        place[index] = system.AddAtom(copy)
+    for bond in mol.GetBonds():
+        begin, end = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        if begin in place and end in place and (begin in ring_atoms or end in ring_atoms):
+            system.AddBond(place[begin], place[end], bond.GetBondType())
+            copied = system.GetBondBetweenAtoms(place[begin], place[end])
+            copied.SetIsAromatic(bond.GetIsAromatic())
+    system.UpdatePropertyCache(strict=False)
+    return to_smiles(system.GetMol(), stereo=False)
+
+
+@lru_cache(maxsize=1 << 16)
+def _canonical(smiles: str) -> str:
+    """The SMILES as RDKit writes it for a molecule read anew; as it is where it cannot be read."""
+    mol = Chem.MolFromSmiles(smiles)
+    return smiles if mol is None else to_smiles(mol, stereo=False)

@@ -1,0 +1,230 @@
+"""An objective evaluated on a Dask cluster: other machines, also those of SLURM, PBS or LSF."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import moldesign
+from moldesign.chem.molecules import Mol
+from moldesign.errors import MoldesignError, RewardError
+from moldesign.rewards.crew import Crew, Pace
+from moldesign.rewards.extras import extra
+from moldesign.rewards.objective import Objective
+from moldesign.rewards.scores import Scores, smiles_of
+from moldesign.rewards.workers import MEMORY_MB, Setup
+
+#: Seconds to wait for the scheduler's answer.
+CONNECT_S = 30.0
+
+#: A task of Dask costs milliseconds: chunks are worth more than that where the batch allows.
+LEAST_S = 0.1
+
+#: Seconds after which workers that nobody asked are ended when another objective comes.
+IDLE_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a node needs to score: the objective, and the versions that give the same scores."""
+
+    setup: Setup
+    versions: tuple[str, str]
+    key: str
+
+    @classmethod
+    def of(cls, setup: Setup) -> Job:
+        """The job of a setup, to be scored as it would be here."""
+        return cls(setup, _versions(), hashlib.sha256(pickle.dumps(setup)).hexdigest())
+
+
+def _versions() -> tuple[str, str]:
+    return moldesign.__version__, metadata.version("rdkit")
+
+
+class DaskPool:
+    """An objective with the same answers, computed by the workers of a Dask cluster.
+
+    Each of them keeps a crew of worker processes that built the objective once, one for each of its
+    threads. So limits on time and memory hold as on this machine, and what hangs or crashes ends
+    no Dask worker. Chunks of one that is lost even so are evaluated elsewhere.
+
+    Args:
+        objective: one that TOML describes wholly; files that it reads are at the same paths there.
+        address: of the scheduler, as in `tcp://host:8786`, or the `.json` file that it wrote.
+        memory_mb: of each worker process.
+
+    Raises:
+        UsageError: an objective with a Python function, or a command of the command line.
+        RewardError: no such scheduler, or Dask is not installed.
+    """
+
+    def __init__(self, objective: Objective, address: str, *, memory_mb: int = MEMORY_MB) -> None:
+        setup = Setup.of(objective, memory_mb)
+        with extra("cluster"):
+            from distributed import Client
+        connect: Any = Client  # it has no types
+        self._objective = objective
+        self._job = Job.of(setup)
+        self._address = address
+        where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+        if address.endswith(".json") and not Path(address).is_file():  # Dask would wait for it
+            raise RewardError(f"no Dask scheduler at {address}: no such file")
+        try:
+            self._client = connect(**where, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise RewardError(f"no Dask scheduler at {address}: {error}") from None
+        self._pace = Pace(setup)
+        # Waits for the scores, so that the caller need not.
+        self._waiting = ThreadPoolExecutor(1, thread_name_prefix="moldesign-dask")
+        self._tasks: set[Any] = set()
+        self._finished = False
+        self._closed = False
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the components."""
+        return self._objective.labels
+
+    @property
+    def finished(self) -> bool:
+        """Whether the objective wants no more calls."""
+        return self._finished
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the cluster forget the objective, and leave it."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._client.status == "running":
+            self._client.cancel(list(self._tasks))
+            with contextlib.suppress(OSError):  # the cluster is going away
+                self._client.run(_forget, self._job.key, on_error="ignore")
+        self._client.close()
+        self._waiting.shutdown(cancel_futures=True)
+
+    def evaluate(self, mols: Sequence[Mol], smiles: Sequence[str] | None = None) -> Scores:
+        """As ObjectivePool.evaluate; a molecule that ends Dask workers, one after the other, fails too.
+
+        Raises:
+            RewardError: the objective is broken, or the cluster is gone.
+        """
+        scores = self.submit(mols, smiles)
+        try:
+            return scores.result()
+        except BaseException:
+            self._client.cancel(list(self._tasks))
+            raise
+
+    def submit(self, mols: Sequence[Mol], smiles: Sequence[str] | None = None) -> Future[Scores]:
+        """As `evaluate`, without waiting."""
+        if not mols:
+            nothing: Future[Scores] = Future()
+            nothing.set_result(self._objective.evaluate(mols))
+            return nothing
+        known = smiles_of(mols) if smiles is None else list(smiles)
+        threads = sum(self._client.nthreads().values())
+        if threads == 0:
+            sys.stderr.write(f"waiting for Dask workers: the scheduler at {self._address} has none yet\n")
+        size = self._pace.chunk_size(len(known), max(1, threads), LEAST_S)
+        chunks = [known[start : start + size] for start in range(0, len(known), size)]
+        return self._waiting.submit(self._gather, chunks, [self._send(chunk) for chunk in chunks])
+
+    def _send(self, chunk: Sequence[str]) -> Any:
+        task = self._client.submit(_evaluate, self._job, chunk, pure=False)
+        self._tasks.add(task)
+        return task
+
+    def _gather(self, chunks: Sequence[Sequence[str]], tasks: Sequence[Any]) -> Scores:
+        parts = [self._receive(task) for task in tasks]
+        for i, chunk in enumerate(chunks):
+            if isinstance(parts[i], str) and len(chunk) > 1:
+                # With nothing else under way, so that a death has one cause.
+                singles = [(one, self._receive(self._send([one]))) for one in chunk]
+                parts[i] = Scores.joined([self._or_failed(part) for _, part in singles])
+        return Scores.joined([self._or_failed(part) for part in parts])
+
+    def _or_failed(self, part: Scores | str) -> Scores:
+        if isinstance(part, str):
+            return Scores.failed(self.labels, [f"{self._job.setup.suspects}: {part}"])
+        return part
+
+    def _receive(self, task: Any) -> Scores | str:
+        """The scores of a chunk; why there are none, where it ended one Dask worker after the other."""
+        from distributed import KilledWorker
+
+        try:
+            scores, finished = task.result()
+        except MoldesignError:
+            raise
+        except KilledWorker as error:
+            return f"killed Dask workers, the last of them {error.last_worker.address}"
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise RewardError(f"the Dask cluster at {self._address} cannot score: {what}") from error
+        finally:
+            self._tasks.discard(task)
+        self._finished |= finished
+        self._pace.learn(sum(scores.seconds.values()) / len(scores.score))
+        return scores  # type: ignore[no-any-return]
+
+
+# What follows runs in a Dask worker.
+
+
+@dataclass
+class _Held:
+    crew: Crew
+    used: float
+
+
+_held: dict[str, _Held] = {}
+_lock = threading.Lock()
+
+
+def _evaluate(job: Job, smiles: list[str]) -> tuple[Scores, bool]:
+    if job.versions != _versions():
+        theirs, here = (" and RDKit ".join(versions) for versions in (job.versions, _versions()))
+        raise RewardError(f"the run has moldesign {theirs}, its Dask worker has {here}")
+    crew = _crew(job)
+    return crew.submit(smiles).result(), crew.finished
+
+
+def _crew(job: Job) -> Crew:
+    from distributed import get_worker
+
+    now = time.monotonic()
+    with _lock:
+        for key in [key for key, held in _held.items() if key != job.key and now > held.used + IDLE_S]:
+            _held.pop(key).crew.close()
+        if job.key not in _held:
+            _held[job.key] = _Held(Crew(job.setup, get_worker().state.nthreads), now)
+        held = _held[job.key]
+        held.used = now
+    return held.crew
+
+
+def _forget(key: str) -> None:
+    with _lock:
+        held = _held.pop(key, None)
+    if held is not None:
+        held.crew.close()

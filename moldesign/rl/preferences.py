@@ -1,0 +1,95 @@
+"""What a scored molecule is worth to the policy now, where an objective is several objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from moldesign.rewards.component import combined, factor
+from moldesign.rewards.fronts import by_preference, on_front
+from moldesign.rewards.objective import Drawn, Objective, Schedule
+from moldesign.rewards.oracle import Evaluation
+from moldesign.rewards.reward import Values
+from moldesign.rl.memory import ReplayMemory
+
+#: The least share of a drawn weight: a weight of 0 would ask for 0 times the logarithm of 0.
+_LEAST_WEIGHT = 1e-6
+
+#: Members of the front, the most spread ones, that new molecules are compared with.
+_FRONT = 200
+
+
+class Preference:
+    """Rewards of a batch: the recorded scores; or, with weights that move or with `pareto`, of the moment.
+
+    With `pareto` the molecules of a batch and of the front found so far are ordered by
+    non-dominated sorting and crowding; the i-th of n, from 0, is worth 1 - i / n, times its
+    penalties and filters (the rank reward of DrugEx, Liu et al., J. Cheminf. 13, 85, 2021).
+    """
+
+    def __init__(self, objective: Objective, seed: int) -> None:
+        self._objective = objective
+        self._generator = np.random.default_rng([seed, 2])
+        labels = objective.labels
+        self._nodes = [(node, labels.index(node.label)) for node in objective.components]
+        self._scores = [(node, column) for node, column in self._nodes if node.role == "score"]
+        self._front = np.zeros((0, len(self._scores)))
+        #: Of this step; None for those of the components.
+        self._weights: Values | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether a molecule's reward depends on when it is asked for."""
+        return self._objective.weighting is not None or self._objective.combination == "pareto"
+
+    def begin_step(self, progress: float) -> None:
+        """Choose the weights of a step.
+
+        Args:
+            progress: share of the run that is done, 0 to 1.
+        """
+        weighting = self._objective.weighting
+        start = np.array([node.weight for node, _ in self._scores])
+        if isinstance(weighting, Drawn):
+            alpha = weighting.concentration * len(start) * start / start.sum()
+            self._weights = np.maximum(self._generator.dirichlet(alpha), _LEAST_WEIGHT)
+        elif isinstance(weighting, Schedule):
+            end = np.array([weighting.final.get(node.label, node.weight) for node, _ in self._scores])
+            self._weights = start + (end - start) * min(1.0, progress)
+
+    def rewards(self, evaluations: Sequence[Evaluation]) -> Values:
+        """(n,) NaN where a molecule has no score."""
+        rewards = np.array([evaluation.score for evaluation in evaluations], dtype=np.float64)
+        if not self.moves:
+            return rewards
+        # A score of 0 stays 0 whatever the weights are: a filter, or a component spared because of it.
+        rows = np.flatnonzero(rewards > 0).tolist()
+        if not rows:
+            return rewards
+        shaped = {
+            node.label: np.array([evaluations[i].shaped[column] for i in rows])
+            for node, column in self._nodes
+        }
+        nodes = [node for node, _ in self._nodes]
+        if self._objective.combination == "pareto":
+            points = np.stack([shaped[node.label] for node, _ in self._scores], axis=1)
+            rewards[rows] = self._ranked(points) * factor(nodes, shaped)
+        else:
+            rewards[rows] = combined(self._objective.combination, nodes, shaped, self._weights)
+        return rewards
+
+    def revalue(self, replay: ReplayMemory, recall: Callable[[str], Evaluation]) -> None:
+        """Give the molecules of a replay memory what they are worth now."""
+        if self.moves and len(replay):
+            replay.revalue([float(r) for r in self.rewards([recall(row.smiles) for row in replay.rows])])
+
+    def _ranked(self, points: Values) -> Values:
+        """(n,) of the points (n, k) by their place among them and the front, which then holds them too."""
+        everything = np.concatenate([points, self._front])
+        order = by_preference(everything)
+        place = np.empty(len(order))
+        place[order] = np.arange(len(order))
+        members = order[on_front(everything)[order]]
+        self._front = np.unique(everything[members[:_FRONT]], axis=0)
+        return 1.0 - place[: len(points)] / len(everything)
