@@ -89,6 +89,19 @@ def read(smiles: str) -> Mol:
     return mol
 
 
+def reread(smiles: str) -> Mol:
+    """The molecule of a SMILES that `to_smiles` wrote: as `read`, without its checks.
+
+    Raises:
+        InvalidMolecule: RDKit does not read back all that it writes.
+    """
+    quiet_rdkit()
+    mol = Chem.MolFromSmiles(smiles)
+    if mol is None:
+        raise InvalidMolecule(_why_unparsable(smiles))
+    return mol
+
+
 def _known_isotope(element: str, mass_number: int) -> bool:
     table = Chem.GetPeriodicTable()
     try:

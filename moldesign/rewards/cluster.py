@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -145,8 +146,9 @@ class DaskPool:
         threads = sum(self._client.nthreads().values())
         if threads == 0:
             sys.stderr.write(f"waiting for Dask workers: the scheduler at {self._address} has none yet\n")
-        size = self._pace.chunk_size(len(known), max(1, threads), LEAST_S)
-        chunks = [known[start : start + size] for start in range(0, len(known), size)]
+        rest = iter(known)
+        sizes = self._pace.chunk_sizes(len(known), max(1, threads), LEAST_S)
+        chunks = [list(islice(rest, size)) for size in sizes]
         return self._waiting.submit(self._gather, chunks, [self._send(chunk) for chunk in chunks])
 
     def _send(self, chunk: Sequence[str]) -> Any:

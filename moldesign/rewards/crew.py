@@ -50,16 +50,22 @@ _START = (
 )
 
 
-def chunk_size(n: int, workers: int, *, least: float, most: float) -> int:
-    """How many of n molecules make a chunk: such that each worker gets four, which keeps all busy to the end.
+def chunk_sizes(n: int, workers: int, *, least: float, most: float) -> list[int]:
+    """How many of n molecules travel together, chunk after chunk: large ones first, small ones at the end.
+
+    Each chunk is what each worker would get of half the rest (guided self-scheduling, Polychronopoulos and
+    Kuck 1987): few messages, and no worker waits long for the last chunk of another.
 
     Args:
         least: molecules that are worth a message; each worker gets a chunk even so.
         most: molecules that may be lost together.
     """
-    even = -(-n // (4 * workers))
-    share = -(-n // workers)
-    return max(1, int(min(max(even, min(share, least)), most)))
+    least = min(-(-n // workers), least)
+    sizes: list[int] = []
+    while n:
+        sizes.append(min(n, max(1, math.floor(min(max(-(-n // (2 * workers)), least), most)))))
+        n -= sizes[-1]
+    return sizes
 
 
 class Pace:
@@ -73,11 +79,11 @@ class Pace:
         """Take in what a molecule took: at once if it is more, slowly if less. Long chunks cost most."""
         self._measured_s = max(molecule_s, 0.8 * self._measured_s + 0.2 * molecule_s, 1e-6)
 
-    def chunk_size(self, n: int, workers: int, least_s: float) -> int:
-        """How many of n molecules travel together: worth `least_s`, and a quarter of the limit at most."""
+    def chunk_sizes(self, n: int, workers: int, least_s: float) -> list[int]:
+        """Sizes of chunks of n molecules: worth `least_s`, and a quarter of the limit at most."""
         # What was measured may come from a cache, and the next molecules not.
         most_s = max(self._measured_s, self._expected_s)
-        return chunk_size(n, workers, least=least_s / self._measured_s, most=self._limit_s / 4 / most_s)
+        return chunk_sizes(n, workers, least=least_s / self._measured_s, most=self._limit_s / 4 / most_s)
 
 
 @dataclass
@@ -207,11 +213,12 @@ class Crew:
     def submit(self, smiles: Sequence[str]) -> Future[Scores]:
         """The scores of one or more canonical SMILES, once they are there."""
         batch = _Batch(len(smiles))
-        size = self._pace.chunk_size(len(smiles), self._count, LEAST_S)
+        start = 0
         with self._lock:
             self._rouse()
-            for start in range(0, len(smiles), size):
+            for size in self._pace.chunk_sizes(len(smiles), self._count, LEAST_S):
                 self._queue.append(_Chunk(batch, start, list(smiles[start : start + size])))
+                start += size
         return batch.future
 
     def close(self) -> None:

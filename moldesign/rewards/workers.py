@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from moldesign.chem.molecules import InvalidMolecule, read
+from moldesign.chem.molecules import InvalidMolecule, reread
 from moldesign.errors import MoldesignError, RewardError, UsageError
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.scores import Scores
@@ -151,7 +151,7 @@ def _answer(objective: Objective, chunk: Sequence[str], memory_mb: int, grown: i
 
 def _evaluate(objective: Objective, chunk: Sequence[str]) -> Scores:
     try:
-        mols = [read(one) for one in chunk]
+        mols = [reread(one) for one in chunk]
     except InvalidMolecule as error:
         # RDKit does not read back all that it writes.
         if len(chunk) > 1:

@@ -18,7 +18,7 @@ import pytest
 from moldesign.chem.molecules import read
 from moldesign.errors import RewardError, UsageError
 from moldesign.rewards import crew, trust
-from moldesign.rewards.crew import chunk_size
+from moldesign.rewards.crew import chunk_sizes
 from moldesign.rewards.executors import ObjectivePool, open_evaluator
 from moldesign.rewards.loading import load_objective
 from moldesign.rewards.objective import Objective
@@ -324,17 +324,17 @@ def test_a_python_function_cannot_travel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "workers", "least", "most", "size"),
+    ("n", "workers", "least", "most", "sizes"),
     [
-        (64, 2, 1, 1000, 8),  # four chunks a worker
-        (1000, 4, 1, 1000, 63),
-        (64, 2, 1000, 1000, 32),  # cheap: one chunk a worker
-        (64, 2, 20, 1000, 20),
-        (64, 2, 1, 3.9, 3),  # slow: no more than may be lost together
-        (64, 2, 1, 0.01, 1),
-        (1, 8, 100, 1000, 1),
-        (64, 2, 1, float("inf"), 8),
+        (64, 2, 1, 1000, [16, 12, 9, 7, 5, 4, 3, 2, 2, 1, 1, 1, 1]),  # a quarter of what is left
+        (64, 2, 10, 1000, [16, 12, 10, 10, 10, 6]),
+        (64, 2, 1000, 1000, [32, 32]),  # cheap: one chunk a worker
+        (10, 2, 1, 3.9, [3, 2, 2, 1, 1, 1]),  # slow: no more than may be lost together
+        (3, 2, 1, 0.01, [1, 1, 1]),
+        (1, 8, 100, 1000, [1]),
+        (8, 2, 1, float("inf"), [2, 2, 1, 1, 1, 1]),
+        (0, 2, 1, 10, []),
     ],
 )
-def test_chunks(n: int, workers: int, least: float, most: float, size: int) -> None:
-    assert chunk_size(n, workers, least=least, most=most) == size
+def test_chunks(n: int, workers: int, least: float, most: float, sizes: list[int]) -> None:
+    assert chunk_sizes(n, workers, least=least, most=most) == sizes

@@ -85,7 +85,7 @@ def test_clip() -> None:
 
 
 #: One of each kind and direction.
-DIRECTED = [
+DIRECTED: list[tuple[Shaping, str]] = [
     (Sigmoid(low=0, high=1), "rising"),
     (ReverseSigmoid(low=0, high=1), "falling"),
     (DoubleSigmoid(low=0.3, high=0.6), "range"),
