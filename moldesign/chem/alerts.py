@@ -9,17 +9,26 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
+from rdkit import RDConfig
+from rdkit.Chem.FilterCatalog import (
+    FilterCatalog,
+    FilterCatalogEntry,
+    FilterCatalogParams,
+    SmartsMatcher,
+)
 
 from moldesign.chem.molecules import Mol
 from moldesign.chem.substructures import InvalidSmarts, count_matches, has_match, pattern
 
 #: PAINS, also as its families A, B and C: Baell and Holloway, J. Med. Chem. 53, 2719 (2010). BRENK: Brenk et
 #: al., ChemMedChem 3, 435 (2008). NIH: Jadhav et al., J. Med. Chem. 53, 37 (2010), and Doveston et al., Org.
-#: Biomol. Chem. 13, 859 (2015). ZINC: the filter of that database. CHEMBL: all the sets that ChEMBL 23 keeps.
+#: Biomol. Chem. 13, 859 (2015). ZINC: the filter of that database. NIBR: what Novartis flags or excludes in
+#: its screening deck, Schuffenhauer et al., J. Med. Chem. 63, 14425 (2020).
+#: CHEMBL: all the sets that ChEMBL 23 keeps.
 Collection = Literal[
-    "PAINS", "PAINS_A", "PAINS_B", "PAINS_C", "BRENK", "NIH", "ZINC", "CHEMBL", "CHEMBL_BMS", "CHEMBL_Dundee",
-    "CHEMBL_Glaxo", "CHEMBL_Inpharmatica", "CHEMBL_LINT", "CHEMBL_MLSMR", "CHEMBL_SureChEMBL",
+    "PAINS", "PAINS_A", "PAINS_B", "PAINS_C", "BRENK", "NIH", "ZINC", "NIBR", "CHEMBL", "CHEMBL_BMS",
+    "CHEMBL_Dundee", "CHEMBL_Glaxo", "CHEMBL_Inpharmatica", "CHEMBL_LINT", "CHEMBL_MLSMR",
+    "CHEMBL_SureChEMBL",
 ]  # fmt: skip
 COLLECTIONS: tuple[Collection, ...] = get_args(Collection)
 
@@ -54,9 +63,29 @@ class Alert:
 
 @cache
 def _catalogue(collection: Collection) -> FilterCatalog:
+    if collection == "NIBR":
+        return _nibr()
     parameters = FilterCatalogParams()
     parameters.AddCatalog(getattr(FilterCatalogParams.FilterCatalogs, collection))
     return FilterCatalog(parameters)
+
+
+def _nibr() -> FilterCatalog:
+    """The filters of RDKit's Contrib directory that flag a molecule (severity 1) or exclude it (2).
+
+    Each is raised by a molecule with at least so many matches as its row says. Rows of severity 0 only
+    annotate, and are no alerts. The paper excludes a molecule with one filter of severity 2, or ten of 1.
+    """
+    folder = Path(RDConfig.RDContribDir) / "NIBRSubstructureFilters"
+    catalogue = FilterCatalog()
+    path = folder / "SubstructureFilter_HitTriaging_wPubChemExamples.csv"
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["SEVERITY_SCORE"] != "0":
+                name = row["PATTERN_NAME"]
+                matcher = SmartsMatcher(name, row["SMARTS"], max(1, int(row["MIN_COUNT"])))
+                catalogue.AddEntry(FilterCatalogEntry(name, matcher))
+    return catalogue
 
 
 @cache
@@ -74,8 +103,9 @@ def _apart(collections: tuple[Collection, ...]) -> tuple[Collection, ...]:
 def matches(mol: Mol, collections: Sequence[Collection] = DEFAULT) -> list[str]:
     """The alerts that the molecule raises, as in `BRENK aldehyde`; sorted, each once.
 
-    Those of CHEMBL are named by their set, as in `CHEMBL_Dundee aldehyde`. A rule that two collections
-    have (BRENK and CHEMBL_Dundee, NIH and CHEMBL_BMS are nearly the same) is one alert of each.
+    Those of CHEMBL are named by their set, as in `CHEMBL_Dundee aldehyde`. Of NIBR, flags and exclusions are
+    alerts, each where its pattern matches as often as it says there; annotations are none. A rule that two
+    collections have (BRENK and CHEMBL_Dundee, NIH and CHEMBL_BMS are nearly the same) is one alert of each.
     """
     return sorted(
         {

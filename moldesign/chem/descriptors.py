@@ -15,6 +15,7 @@ from rdkit.Contrib.NP_Score import npscorer
 from rdkit.Contrib.SA_Score import sascorer
 
 from moldesign.chem.molecules import Mol, quiet_rdkit
+from moldesign.chem.substructures import pattern
 from moldesign.errors import nearest
 
 #: A ring of so many atoms is a macrocycle (Driggers et al., Nature Reviews Drug Discovery 7, 608, 2008).
@@ -58,6 +59,15 @@ def logp(mol: Mol) -> float:
     return float(rdMolDescriptors.CalcCrippenDescriptors(mol)[0])
 
 
+def penalised_logp(mol: Mol) -> float:
+    """Penalised log P: log P less the synthetic accessibility and the atoms beyond six of the largest ring.
+
+    A benchmark, not a property; as it is, where some papers normalise its three terms over ZINC.
+    Gomez-Bombarelli et al., ACS Cent. Sci. 4, 268 (2018); Jin, Barzilay and Jaakkola, ICML 2018.
+    """
+    return logp(mol) - sa_score(mol) - max(0.0, largest_ring(mol) - 6.0)
+
+
 def mw(mol: Mol) -> float:
     """Average molecular weight, g/mol, hydrogens included."""
     return float(rdMolDescriptors._CalcMolWt(mol))
@@ -91,6 +101,43 @@ def hba(mol: Mol) -> float:
 def rotatable_bonds(mol: Mol) -> float:
     """Number of rotatable bonds, amides and the like left out (RDKit's strict definition)."""
     return float(rdMolDescriptors.CalcNumRotatableBonds(mol))
+
+
+@cache
+def _rotatable() -> Mol:
+    """RDKit's strict definition as a query for the two atoms, since RDKit gives only their number."""
+    end = "!$(*#*)&!D1&!$(C(F)(F)F)&!$(C(Cl)(Cl)Cl)&!$(C(Br)(Br)Br)&!$(C([CH3])([CH3])[CH3])"
+    no_amide = (
+        "!$([CD3](=[N,O,S])-!@[#7,O,S!D1])&!$([#7,O,S!D1]-!@[CD3]=[N,O,S])"
+        "&!$([CD3](=[N+])-!@[#7!D1])&!$([#7!D1]-!@[CD3]=[N+])"
+    )
+    return pattern(f"[{end}&{no_amide}]-,:;!@[{end}]")
+
+
+def max_consecutive_rotatable_bonds(mol: Mol) -> float:
+    """Number of bonds in the longest chain of consecutive rotatable bonds (RDKit's strict definition).
+
+    A ring, an amide or any other bond that does not rotate ends a chain; of a branched one the longest path
+    counts.
+    """
+    bound: dict[int, list[int]] = {}
+    for first, second in mol.GetSubstructMatches(_rotatable()):
+        bound.setdefault(first, []).append(second)
+        bound.setdefault(second, []).append(first)
+
+    def farthest(start: int) -> tuple[int, int]:
+        """The atom at the end of the longest chain from an atom, and the bonds to it: there are no cycles."""
+        end, longest = start, 0
+        stack = [(start, start, 0)]
+        while stack:
+            atom, before, length = stack.pop()
+            if length > longest:
+                end, longest = atom, length
+            stack += [(other, atom, length + 1) for other in bound[atom] if other != before]
+        return end, longest
+
+    # From the end that is farthest from anywhere, the longest path of a tree starts.
+    return float(max((farthest(farthest(atom)[0])[1] for atom in bound), default=0))
 
 
 def rings(mol: Mol) -> float:

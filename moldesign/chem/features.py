@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import DataStructs
 
 from moldesign.chem.descriptors import rdkit_descriptor
-from moldesign.chem.fingerprints import BITS, Kind, fingerprint
+from moldesign.chem.fingerprints import BITS, CIRCULAR, Kind, fingerprint
 from moldesign.chem.molecules import Mol, read
-from moldesign.chem.neighbours import CircularKind
-
-#: Fingerprints that can have any width: a feature's column is the remainder of its hash, as RDKit has it.
-#: Others have the width of RDKit's bit vector.
-FoldedKind = CircularKind
-FOLDED: frozenset[str] = frozenset(get_args(FoldedKind))
 
 
 class Features:
@@ -25,9 +18,9 @@ class Features:
 
     Args:
         kind: of the fingerprint, which comes first; None for none.
-        counts: how often each feature of the fingerprint occurs, only for FOLDED kinds; False: whether it
+        counts: how often each feature of the fingerprint occurs, only for CIRCULAR kinds; False: whether it
             does, 0 or 1.
-        bits: width of the fingerprint, only for FOLDED kinds.
+        bits: width of the fingerprint, only for CIRCULAR kinds.
         descriptors: RDKit's names, in the order of the columns.
 
     Raises:
@@ -42,12 +35,12 @@ class Features:
         bits: int = BITS,
         descriptors: Sequence[str] = (),
     ) -> None:
-        if kind is not None and kind not in FOLDED and (counts or bits != BITS):
+        if kind is not None and kind not in CIRCULAR and (counts or bits != BITS):
             raise ValueError(f"fingerprint '{kind}' has bits of its own: leave counts and bits out")
         self._kind = kind
         self._counts = counts
         self._bits = 0
-        if kind in FOLDED:
+        if kind in CIRCULAR:
             self._bits = bits
         elif kind is not None:
             self._bits = fingerprint(read("C"), kind, counts=False).GetNumBits()
@@ -70,7 +63,7 @@ class Features:
 
     def _fingerprint(self, mol: Mol, kind: Kind) -> NDArray[np.float64]:
         row = np.zeros(self._bits)
-        if kind not in FOLDED:
+        if kind not in CIRCULAR:
             DataStructs.ConvertToNumpyArray(fingerprint(mol, kind, counts=False), row)
             return row
         for feature, count in fingerprint(mol, kind, counts=True).GetNonzeroElements().items():

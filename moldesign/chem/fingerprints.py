@@ -30,10 +30,16 @@ Kind = Literal[
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+#: Circular ones: each has a feature at least for any molecule, and can have any width, a feature's column
+#: being the remainder of its hash, as RDKit has it. Others have the width of RDKit's bit vector.
+CircularKind = Literal["ecfp2", "ecfp4", "ecfp6", "ecfp8", "fcfp2", "fcfp4", "fcfp6"]
+CIRCULAR: tuple[CircularKind, ...] = get_args(CircularKind)
+
 #: Kinds that only say whether a feature is there, not how often.
 BITS_ONLY: frozenset[Kind] = frozenset({"layered", "pattern", "maccs", "gobbi"})
 
 Measure = Literal["tanimoto", "dice", "tversky", "cosine"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 #: Bits of a folded fingerprint: of all kinds but maccs (167) and gobbi (39,972).
 BITS = 2048
@@ -156,14 +162,29 @@ def similarities(
         beta: weight of what only the other has, in tversky.
     """
     others = list(others)
+    counts = hasattr(query, "GetNonzeroElements")
     bulk: dict[Measure, Callable[..., Any]] = {
         "tanimoto": DataStructs.BulkTanimotoSimilarity,
         "dice": DataStructs.BulkDiceSimilarity,
-        "tversky": lambda a, b: DataStructs.BulkTverskySimilarity(a, b, alpha, beta),
+        # RDKit allows weights above 1 for counts only.
+        "tversky": lambda a, b: (
+            DataStructs.BulkTverskySimilarity(a, b, alpha, beta) if counts else _tversky(a, b, alpha, beta)
+        ),
         # RDKit has the cosine of bits only.
-        "cosine": _cosines if hasattr(query, "GetNonzeroElements") else DataStructs.BulkCosineSimilarity,
+        "cosine": _cosines if counts else DataStructs.BulkCosineSimilarity,
     }
     return np.asarray(bulk[measure](query, others), dtype=np.float64)
+
+
+def _tversky(query: Fingerprint, others: Sequence[Fingerprint], alpha: float, beta: float) -> list[float]:
+    """As `similarities` has it, of bits."""
+    size = query.GetNumOnBits()
+    values = []
+    for other in others:
+        common = (query & other).GetNumOnBits()
+        whole = common + alpha * (size - common) + beta * (other.GetNumOnBits() - common)
+        values.append(common / whole if whole else 0.0)
+    return values
 
 
 def _cosines(query: Fingerprint, others: Sequence[Fingerprint]) -> list[float]:

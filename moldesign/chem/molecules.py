@@ -184,6 +184,17 @@ def _uncharger() -> rdMolStandardize.Uncharger:
     return rdMolStandardize.Uncharger()
 
 
+def uncharged(mol: Mol) -> Mol:
+    """The molecule without the charges that protons can take away or bring; itself where it has none.
+
+    Quaternary ammonium, N-oxides and nitro groups stay, and so do the anions that balance a permanent cation.
+    """
+    if not any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+        return mol
+    quiet_rdkit()
+    return _uncharger().uncharge(mol)
+
+
 def largest_fragment(mol: Mol) -> Mol:
     """The fragment with most heavy atoms; of equals, the one whose SMILES sorts first."""
     fragments: tuple[Mol, ...] = Chem.GetMolFrags(mol, asMols=True)
@@ -217,8 +228,8 @@ def standardise(mol: Mol, standard: Standard = Standard()) -> str:
         raise InvalidMolecule(f"fewer than {standard.min_heavy_atoms} heavy atoms")
     if heavy > standard.max_heavy_atoms:
         raise InvalidMolecule(f"more than {standard.max_heavy_atoms} heavy atoms")
-    if standard.neutralise and any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
-        mol = _uncharger().uncharge(mol)
+    if standard.neutralise:
+        mol = uncharged(mol)
     if abs(Chem.GetFormalCharge(mol)) > standard.max_charge:
         raise InvalidMolecule(f"net charge beyond {standard.max_charge}")
     if not standard.stereo:

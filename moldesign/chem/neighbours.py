@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem, DataStructs
 
-from moldesign.chem.fingerprints import BITS, Fingerprint, fingerprint
+from moldesign.chem.fingerprints import BITS, CircularKind, Fingerprint, fingerprint
 from moldesign.chem.molecules import Mol, parse, quiet_rdkit
 from moldesign.files import atomic_write
-
-#: Fingerprints whose bits are compared: each has a bit at least for any molecule.
-CircularKind = Literal["ecfp2", "ecfp4", "ecfp6", "ecfp8", "fcfp2", "fcfp4", "fcfp6"]
 
 
 class NearestNeighbours:
@@ -46,7 +43,7 @@ class NearestNeighbours:
     ) -> None:
         self.smiles = smiles
         self._kind = kind
-        self._canonical = canonical and kind.startswith("ecfp")
+        self._canonical = canonical and readable_as_written(kind)
         self._cache = cache
         self._words: NDArray[np.uint64] | None = None
         self._sizes: NDArray[np.int32] | None = None
@@ -115,25 +112,9 @@ class NearestNeighbours:
         return self._words, self._sizes
 
     def _load(self) -> NDArray[np.uint64]:
-        if self._cache is None:
-            return self._compute()
-        digest = hashlib.sha256(f"{self._kind} {BITS} {self._canonical}\n".encode())
-        for line in self.smiles:
-            digest.update(f"{line}\n".encode())
-        path = self._cache / f"{digest.hexdigest()[:32]}.npy"
-        try:
-            bits = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):  # absent or damaged
-            bits = None
-        if bits is not None and bits.shape == (len(self.smiles), BITS // 64) and bits.dtype == np.uint64:
-            return np.asarray(bits)
-        bits = self._compute()
-        # A cache that cannot be written (a home that is read-only, a full disk) must not cost the results.
-        with contextlib.suppress(OSError):
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as temporary:
-                np.save(temporary, bits)
-        return bits
+        shape = (len(self.smiles), BITS // 64)
+        key = f"{self._kind} {BITS} {self._canonical}"
+        return kept(self._cache, key, self.smiles, self._compute, lambda bits: bits.shape == shape)
 
     def _compute(self) -> NDArray[np.uint64]:
         quiet_rdkit()
@@ -142,7 +123,7 @@ class NearestNeighbours:
             rows: list[int] = []
             found: list[Fingerprint] = []
             for row in range(start, min(start + self.BLOCK, len(self.smiles))):
-                mol = _read(self.smiles[row], self._canonical)
+                mol = read_corpus_line(self.smiles[row], self._canonical)
                 if mol is not None:
                     rows.append(row)
                     found.append(fingerprint(mol, self._kind, counts=False))
@@ -151,7 +132,52 @@ class NearestNeighbours:
         return bits
 
 
-def _read(smiles: str, canonical: bool) -> Mol | None:
+def kept(
+    cache: Path | None,
+    key: str,
+    smiles: Sequence[str],
+    compute: Callable[[], NDArray[np.uint64]],
+    valid: Callable[[NDArray[Any]], bool],
+) -> NDArray[np.uint64]:
+    """What is computed of a corpus, from the file that holds it or, without one, kept in one then.
+
+    Args:
+        cache: the folder of the file; None: nothing is kept.
+        key: all that the result depends on but the corpus.
+        valid: whether what the file holds can be the result.
+    """
+    if cache is None:
+        return compute()
+    digest = hashlib.sha256(f"{key}\n".encode())
+    for line in smiles:
+        digest.update(f"{line}\n".encode())
+    path = cache / f"{digest.hexdigest()[:32]}.npy"
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # absent or damaged
+        array = None
+    if array is not None and array.dtype == np.uint64 and valid(array):
+        return np.asarray(array)
+    array = compute()
+    # A cache that cannot be written (a home that is read-only, a full disk) must not cost the results.
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            np.save(temporary, array)
+    return array
+
+
+def readable_as_written(kind: CircularKind) -> bool:
+    """Whether the fingerprint is the same of a canonical SMILES read without perceiving aromaticity anew."""
+    return kind.startswith("ecfp")
+
+
+def read_corpus_line(smiles: str, canonical: bool) -> Mol | None:
+    """The molecule of a line of a corpus; None where there is none.
+
+    Args:
+        canonical: RDKit wrote it in canonical form: it is read twice as fast, for `readable_as_written`.
+    """
     if not canonical:
         return parse(smiles)
     mol = Chem.MolFromSmiles(smiles, sanitize=False)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from rdkit import Chem
-from rdkit.Chem.MolStandardize import rdMolStandardize
 
-from moldesign.chem.molecules import Mol, quiet_rdkit, to_smiles
-
-
-@cache
-def _uncharger() -> rdMolStandardize.Uncharger:
-    return rdMolStandardize.Uncharger()
+from moldesign.chem.molecules import Mol, quiet_rdkit, to_smiles, uncharged
 
 
 def ring_systems(mol: Mol) -> list[str]:
@@ -27,7 +21,7 @@ def ring_systems(mol: Mol) -> list[str]:
         return []
     quiet_rdkit()
     if any(atom.GetFormalCharge() and atom.IsInRing() for atom in mol.GetAtoms()):
-        mol = _uncharger().uncharge(mol)
+        mol = uncharged(mol)
     systems: list[set[int]] = []
     for ring in mol.GetRingInfo().AtomRings():
         joined = set(ring)

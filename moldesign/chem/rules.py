@@ -6,10 +6,10 @@ import math
 from functools import cache
 
 from rdkit.Chem import rdMolDescriptors
-from rdkit.Chem.MolStandardize import rdMolStandardize
 
-from moldesign.chem.descriptors import formal_charge, logp, molar_refractivity, mw, rotatable_bonds, tpsa
-from moldesign.chem.molecules import Mol, quiet_rdkit
+from moldesign.chem.charges import standing_charges
+from moldesign.chem.descriptors import logp, molar_refractivity, mw, rotatable_bonds, tpsa
+from moldesign.chem.molecules import Mol, largest_fragment, uncharged
 from moldesign.chem.substructures import has_match, pattern
 
 
@@ -101,13 +101,14 @@ def cns_mpo(mol: Mol) -> float:
     The sum of the six ramps of Wager et al., ACS Chem. Neurosci. 1, 435 (2010). The paper takes log P,
     log D and pKa from commercial programs. Here log P is Crippen's, the pKa is that of the simple compound
     that the most basic group resembles (`basic_pka`), and log D follows from both (`logd`). Compare values
-    with one another, not with published ones. The molecule is taken neutral.
+    with one another, not with published ones. Of a salt the largest fragment is taken, and that neutral.
 
     Raises:
-        ValueError: a charge that no proton can take away: the ramps are not made for it.
+        ValueError: a charge that no proton can take away, as in choline and in betaine: the ramps are not
+            made for it.
     """
-    neutral = _neutral(mol)
-    if formal_charge(neutral):
+    neutral = uncharged(largest_fragment(mol))
+    if standing_charges(neutral):
         raise ValueError("CNS MPO has no value for a permanently charged molecule")
     pka = basic_pka(neutral)
     return (
@@ -186,7 +187,7 @@ ACIDS: tuple[tuple[str, float, str], ...] = (
     ("[NX3;H1](C=O)S(=O)=O", 5.4, "sulfacetamide"),
 )
 
-_PH_OF_BLOOD = 7.4
+PH_OF_BLOOD = 7.4
 
 
 @cache
@@ -221,17 +222,6 @@ def logd(mol: Mol) -> float:
     enters octanol. log P is Crippen's, the pKa are estimated.
     """
     base, acid = basic_pka(mol), acidic_pka(mol)
-    ionised = 0.0 if base is None else 10 ** (base - _PH_OF_BLOOD)
-    ionised += 0.0 if acid is None else 10 ** (_PH_OF_BLOOD - acid)
+    ionised = 0.0 if base is None else 10 ** (base - PH_OF_BLOOD)
+    ionised += 0.0 if acid is None else 10 ** (PH_OF_BLOOD - acid)
     return logp(mol) - math.log10(1 + ionised)
-
-
-@cache
-def _uncharger() -> rdMolStandardize.Uncharger:
-    return rdMolStandardize.Uncharger()
-
-
-def _neutral(mol: Mol) -> Mol:
-    """The molecule without the charges that protons can take away."""
-    quiet_rdkit()
-    return _uncharger().uncharge(mol) if any(atom.GetFormalCharge() for atom in mol.GetAtoms()) else mol

@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from rdkit import Chem
 
-from moldesign.chem.molecules import Mol
-from moldesign.chem.substructures import has_match, pattern
-
-#: Acids that have given their proton away at pH 7: carboxylic, sulfonic, phosphonic, and tetrazole.
-_ACIDS = (
-    "[CX3](=O)[OX2H1,OX1-]",
-    "[SX4](=O)(=O)[OX2H1,OX1-]",
-    "[PX4](=O)[OX2H1,OX1-]",
-    "[$([nH]1nnnc1),$([nH]1nncn1),$([n-]1nnnc1),$([n-]1nncn1)]",
-)
-#: Bases that have taken one: amines on sp3 carbons alone, and amidines and guanidines that no acyl, cyano,
-#: aryl group or heteroatom on a nitrogen weakens.
-_BASES = (
-    "[NX3+0;!$(N[!$([CX4])])]",
-    "[NX4+;!$(N[!$([CX4])])]",
-    "[CX3;!$(C~[!#6;!#7]);!$(C~N~[!#6]);!$(C~NC=[O,S]);!$(C~NC#N);!$(C~Na)](=[NX2,NX3+])[NX3]",
-)
-
-
-@cache
-def _patterns(smarts: tuple[str, ...]) -> tuple[Mol, ...]:
-    return tuple(pattern(one) for one in smarts)
+from moldesign.chem.charges import standing_charges
+from moldesign.chem.molecules import Mol, uncharged
+from moldesign.chem.rules import PH_OF_BLOOD, acidic_pka, basic_pka
 
 
 def is_zwitterion(mol: Mol) -> bool:
@@ -36,33 +15,28 @@ def is_zwitterion(mol: Mol) -> bool:
     Charges of opposite sign on neighbours cancel: nitro groups, N-oxides, azides, isocyanides and ylides
     are none. What cannot be written without charges, as a sydnone or a betaine, is one.
     """
-    charged = {atom.GetIdx(): atom.GetFormalCharge() for atom in mol.GetAtoms() if atom.GetFormalCharge()}
-    if min(charged.values(), default=0) >= 0 or max(charged.values()) <= 0:
+    charges = standing_charges(mol)
+    if min(charges.values(), default=0) >= 0 or max(charges.values()) <= 0:
         return False
-    left = {
-        index: charge
-        for index, charge in charged.items()
-        if not any(
-            neighbour.GetFormalCharge() * charge < 0 for neighbour in mol.GetAtomWithIdx(index).GetNeighbors()
-        )
-    }
     return any(
-        len({left[index] > 0 for index in fragment if index in left}) == 2
+        len({charges[index] > 0 for index in fragment if index in charges}) == 2
         for fragment in Chem.GetMolFrags(mol)
     )
 
 
 def would_be_zwitterion(mol: Mol) -> bool:
-    """Whether one fragment of the molecule, however it is written, has both a strong acid and a strong base.
+    """Whether one fragment of the molecule, however it is written, has charges of both signs at pH 7.4.
 
-    By groups, not by a computed pKa: carboxylic, sulfonic and phosphonic acids and tetrazoles; amines on
-    sp3 carbons, amidines and guanidines. Anilines, pyridines, imidazoles and phenols are neither.
+    By the estimated pKa of its groups (`moldesign.chem.rules`): an acid below 7, or an anion that no proton
+    neutralises; and a base above 7.4, or such a cation.
     """
-    if not (_holds_any(mol, _ACIDS) and _holds_any(mol, _BASES)):
+    return any(_is_ionised(fragment) for fragment in Chem.GetMolFrags(mol, asMols=True))
+
+
+def _is_ionised(fragment: Mol) -> bool:
+    fragment = uncharged(fragment)
+    charges = standing_charges(fragment).values()
+    if min(charges, default=0) >= 0 and acidic_pka(fragment) is None:
         return False
-    fragments = Chem.GetMolFrags(mol, asMols=True)
-    return any(_holds_any(fragment, _ACIDS) and _holds_any(fragment, _BASES) for fragment in fragments)
-
-
-def _holds_any(mol: Mol, smarts: tuple[str, ...]) -> bool:
-    return any(has_match(mol, query) for query in _patterns(smarts))
+    base = basic_pka(fragment)
+    return max(charges, default=0) > 0 or (base is not None and base > PH_OF_BLOOD)

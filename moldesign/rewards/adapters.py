@@ -17,11 +17,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from moldesign.chem.features import Features, FoldedKind
+from moldesign.chem.features import Features
+from moldesign.chem.fingerprints import CircularKind
 from moldesign.chem.molecules import Mol, read, to_smiles
 from moldesign.errors import RewardError, UsageError
 from moldesign.rewards.models import Model, check_width, column_of
-from moldesign.rewards.reward import Values, as_values
+from moldesign.rewards.reward import Values, as_values, each
 from moldesign.rewards.strict import known
 
 
@@ -44,7 +45,7 @@ class SmilesScoringFunction(Protocol):
 
 def of_smiles(function: Callable[[str], float | None]) -> Adapted:
     """The reward of a function of one SMILES, canonical and isomeric; None, NaN or an exception: failed."""
-    return _over_smiles(function, lambda texts: [function(text) for text in texts])
+    return _over_smiles(function, lambda texts: each(function, texts))
 
 
 def of_batch(function: Callable[[list[str]], Iterable[float | None]]) -> Adapted:
@@ -54,12 +55,12 @@ def of_batch(function: Callable[[list[str]], Iterable[float | None]]) -> Adapted
 
 def of_mol(function: Callable[[Mol], float | None]) -> Adapted:
     """The reward of a function of one RDKit molecule; None, NaN or an exception: failed."""
-    return _over_mols(function, lambda mols: [function(mol) for mol in mols])
+    return _over_mols(function, lambda mols: each(function, mols))
 
 
 def of_sklearn(
     estimator: Any,
-    fingerprint: FoldedKind | None = "ecfp4",
+    fingerprint: CircularKind | None = "ecfp4",
     *,
     counts: bool = False,
     bits: int = 2048,

@@ -369,7 +369,10 @@ def _unit(place: Place, raw: Values, shaped: Values, at_zero: float, at_one: flo
     turns = np.array(limits(shaping))
     large, largest_turn = float(np.abs(raw).max()), float(np.abs(turns).max())
     met = at_one >= _NEARLY_ALL
-    opposite = not met and (raw.max() < 0 < turns.min() or turns.max() < 0 < raw.min())
+    apart = not met and (raw.max() < 0 < turns.min() or turns.max() < 0 < raw.min())
+    opposite = apart and bool(-turns.max() <= raw.max() and raw.min() <= -turns.min())
+    if apart and not opposite:
+        return None  # a quantity that has both signs, and molecules that have the other one
     if place.unit_interval:
         # Limits well beyond 1 are known to be wrong even where they are met, and up to 1 never are.
         low = largest_turn > max(2.0, _FAR * large)

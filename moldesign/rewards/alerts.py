@@ -60,6 +60,6 @@ ENTRIES: dict[str, Entry] = {
         direction="smaller",
         example={"collections": ["PAINS", "BRENK", "NIH"]},
         shaping=Step(high=0.0),
-        cost_us=2000,
+        cost_us=2_000,
     ),
 }

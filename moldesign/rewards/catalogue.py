@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import hashlib
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from moldesign.errors import RewardError, UsageError, nearest
@@ -96,30 +98,33 @@ def find(name: str) -> Entry:
     if in_file:
         path = trust.require(in_file["path"], f"reward '{in_file['name']}'")
         digest = trust.trusted()[str(path)]
-        return _plugin(name, lambda: getattr(_module(path, digest), in_file["name"]))
+        return _plugin(name, lambda: getattr(_module(path, digest), in_file["name"]), digest)
     for point in entry_points(group=GROUP, name=name):
-        return _plugin(f"{name} ({point.value})", point.load)
+        version = f"{point.dist.name} {point.dist.version}" if point.dist else ""
+        return _plugin(f"{name} ({point.value})", point.load, version)
     raise UsageError(f"unknown reward '{name}'{nearest(name, names()) or known(names())}")
 
 
 @cache
 def _module(path: Path, digest: str) -> Any:
     """The module of a file, run once as long as it stays the same."""
-    spec = importlib.util.spec_from_file_location(f"moldesign_plugin_{path.stem}_{digest[:8]}", path)
-    assert spec is not None
-    assert spec.loader is not None  # there is one for every .py file
-    module = importlib.util.module_from_spec(spec)
+    # Not by import, which may run what it compiled earlier, or was made to believe that it had.
+    source = path.read_bytes()
+    if hashlib.sha256(source).hexdigest() != digest:
+        raise UsageError(f"{path} has changed since it was trusted; start again")
+    module = ModuleType(f"moldesign_plugin_{path.stem}_{digest[:8]}")
+    module.__file__ = str(path)
     # Dataclasses and pickle look a class's module up by its name.
     sys.modules[module.__name__] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, str(path), "exec"), module.__dict__)
     except BaseException:
         del sys.modules[module.__name__]
         raise
     return module
 
 
-def _plugin(name: str, load: Callable[[], Any]) -> Entry:
+def _plugin(name: str, load: Callable[[], Any], code: str) -> Entry:
     try:
         # What it prints must not get among results.
         with contextlib.redirect_stdout(sys.stderr):
@@ -128,13 +133,12 @@ def _plugin(name: str, load: Callable[[], Any]) -> Entry:
         raise RewardError(
             f"reward plugin {name} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+    # It runs in a process of its own, which its faults then end instead of the run.
     if isinstance(plugin, Entry):
-        return plugin
+        return replace(plugin, isolated=True, code=code)
     if callable(plugin):
         description = (plugin.__doc__ or "a function of SMILES").strip().splitlines()[0].rstrip(".")
-        # Its range is unknown; a value outside 0 to 1 without shaping fails where it occurs. It runs in a
-        # process of its own, which its faults then end instead of the run.
-        return Entry(
-            description, "", lambda _: from_smiles_function(plugin), unit_interval=True, isolated=True
-        )
+        # Its range is unknown; a value outside 0 to 1 without shaping fails where it occurs.
+        entry = Entry(description, "", lambda _: from_smiles_function(plugin), unit_interval=True)
+        return replace(entry, isolated=True, code=code)
     raise RewardError(f"reward plugin {name} is neither an Entry nor a function of SMILES")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import pickle
 import sys
 import threading
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,7 +19,7 @@ from typing import Any, Self
 import moldesign
 from moldesign.chem.molecules import Mol
 from moldesign.errors import MoldesignError, RewardError
-from moldesign.rewards.crew import Crew, Pace
+from moldesign.rewards.crew import Crew, sizes_of
 from moldesign.rewards.extras import extra
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.scores import Scores, smiles_of
@@ -47,7 +46,8 @@ class Job:
     @classmethod
     def of(cls, setup: Setup) -> Job:
         """The job of a setup, to be scored as it would be here."""
-        return cls(setup, _versions(), hashlib.sha256(pickle.dumps(setup)).hexdigest())
+        # A key of its own: another run of the same objective may end before this one.
+        return cls(setup, _versions(), uuid.uuid4().hex)
 
 
 def _versions() -> tuple[str, str]:
@@ -86,7 +86,6 @@ class DaskPool:
             self._client = connect(**where, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise RewardError(f"no Dask scheduler at {address}: {error}") from None
-        self._pace = Pace(setup)
         # Waits for the scores, so that the caller need not.
         self._waiting = ThreadPoolExecutor(1, thread_name_prefix="moldesign-dask")
         self._tasks: set[Any] = set()
@@ -117,8 +116,8 @@ class DaskPool:
             return
         self._closed = True
         if self._client.status == "running":
-            self._client.cancel(list(self._tasks))
-            with contextlib.suppress(OSError):  # the cluster is going away
+            self._cancel()
+            with contextlib.suppress(Exception):  # the cluster is going away
                 self._client.run(_forget, self._job.key, on_error="ignore")
         self._client.close()
         self._waiting.shutdown(cancel_futures=True)
@@ -133,7 +132,7 @@ class DaskPool:
         try:
             return scores.result()
         except BaseException:
-            self._client.cancel(list(self._tasks))
+            self._cancel()
             raise
 
     def submit(self, mols: Sequence[Mol], smiles: Sequence[str] | None = None) -> Future[Scores]:
@@ -143,16 +142,32 @@ class DaskPool:
             nothing.set_result(self._objective.evaluate(mols))
             return nothing
         known = smiles_of(mols) if smiles is None else list(smiles)
-        threads = sum(self._client.nthreads().values())
+        with self._reaching():
+            threads = sum(self._client.nthreads().values())
         if threads == 0:
             sys.stderr.write(f"waiting for Dask workers: the scheduler at {self._address} has none yet\n")
         rest = iter(known)
-        sizes = self._pace.chunk_sizes(len(known), max(1, threads), LEAST_S)
+        sizes = sizes_of(self._job.setup, len(known), max(1, threads), LEAST_S)
         chunks = [list(islice(rest, size)) for size in sizes]
         return self._waiting.submit(self._gather, chunks, [self._send(chunk) for chunk in chunks])
 
+    def _cancel(self) -> None:
+        with contextlib.suppress(Exception):  # the cluster is going away
+            self._client.cancel(list(self._tasks))
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except MoldesignError:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise RewardError(f"the Dask cluster at {self._address} cannot score: {what}") from error
+
     def _send(self, chunk: Sequence[str]) -> Any:
-        task = self._client.submit(_evaluate, self._job, chunk, pure=False)
+        with self._reaching():
+            task = self._client.submit(_evaluate, self._job, chunk, pure=False)
         self._tasks.add(task)
         return task
 
@@ -175,18 +190,14 @@ class DaskPool:
         from distributed import KilledWorker
 
         try:
-            scores, finished = task.result()
-        except MoldesignError:
-            raise
-        except KilledWorker as error:
-            return f"killed Dask workers, the last of them {error.last_worker.address}"
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise RewardError(f"the Dask cluster at {self._address} cannot score: {what}") from error
+            with self._reaching():
+                try:
+                    scores, finished = task.result()
+                except KilledWorker as error:
+                    return f"killed Dask workers, the last of them {error.last_worker.address}"
         finally:
             self._tasks.discard(task)
         self._finished |= finished
-        self._pace.learn(sum(scores.seconds.values()) / len(scores.score))
         return scores  # type: ignore[no-any-return]
 
 
@@ -197,9 +208,13 @@ class DaskPool:
 class _Held:
     crew: Crew
     used: float
+    #: Chunks under way.
+    busy: int = 0
 
 
 _held: dict[str, _Held] = {}
+#: Keys of runs that have ended: a chunk of theirs may come after that.
+_ended: set[str] = set()
 _lock = threading.Lock()
 
 
@@ -207,26 +222,36 @@ def _evaluate(job: Job, smiles: list[str]) -> tuple[Scores, bool]:
     if job.versions != _versions():
         theirs, here = (" and RDKit ".join(versions) for versions in (job.versions, _versions()))
         raise RewardError(f"the run has moldesign {theirs}, its Dask worker has {here}")
-    crew = _crew(job)
-    return crew.submit(smiles).result(), crew.finished
+    with _crew(job) as crew:
+        return crew.submit(smiles).result(), crew.finished
 
 
-def _crew(job: Job) -> Crew:
+@contextlib.contextmanager
+def _crew(job: Job) -> Iterator[Crew]:
     from distributed import get_worker
 
-    now = time.monotonic()
     with _lock:
-        for key in [key for key, held in _held.items() if key != job.key and now > held.used + IDLE_S]:
-            _held.pop(key).crew.close()
+        if job.key in _ended:
+            raise RewardError("the run has ended")
         if job.key not in _held:
-            _held[job.key] = _Held(Crew(job.setup, get_worker().state.nthreads), now)
+            _held[job.key] = _Held(Crew(job.setup, get_worker().state.nthreads), 0.0)
         held = _held[job.key]
-        held.used = now
-    return held.crew
+        held.busy += 1
+        idle = [key for key, one in _held.items() if not one.busy and time.monotonic() > one.used + IDLE_S]
+        crews = [_held.pop(key).crew for key in idle]
+    for crew in crews:
+        crew.close()
+    try:
+        yield held.crew
+    finally:
+        with _lock:
+            held.busy -= 1
+            held.used = time.monotonic()
 
 
 def _forget(key: str) -> None:
     with _lock:
+        _ended.add(key)
         held = _held.pop(key, None)
     if held is not None:
         held.crew.close()

@@ -22,11 +22,18 @@ from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.errors import RewardError
 from moldesign.files import sha256
 from moldesign.rewards.entry import Entry
-from moldesign.rewards.external import ExternalScorer, ScorerError, read_answer, shorten
+from moldesign.rewards.external import (
+    ExternalScorer,
+    Patience,
+    ScorerError,
+    ScorerTimeoutError,
+    read_answer,
+    shorten,
+)
 from moldesign.rewards.processes import Process
 from moldesign.rewards.reward import Reward, Values
 from moldesign.rewards.strict import Strict
-from moldesign.rewards.trust import require_command
+from moldesign.rewards.trust import require, require_command
 
 INPUT = "{input}"
 OUTPUT = "{output}"
@@ -88,20 +95,26 @@ def command(parameters: CommandParameters) -> Reward:
     """
     require_command(parameters.command, "reward 'command'")
     fingerprint = _fingerprint(parameters.command)
+    check = _Unchanged(parameters.command)
     if parameters.mode == "json_lines":
-        return ExternalScorer(parameters.command, answer_s=parameters.timeout_s, fingerprint=fingerprint)
-    return BatchCommand(parameters, fingerprint)
+        return ExternalScorer(
+            parameters.command, answer_s=parameters.timeout_s, check=check, fingerprint=fingerprint
+        )
+    return BatchCommand(parameters, check, fingerprint)
 
 
 class BatchCommand:
     """The reward of a command that is started for each batch.
 
     Args:
+        check: called before each start; what it raises ends the run.
         fingerprint: what identifies the command's files, for a cache of scores.
     """
 
-    def __init__(self, parameters: CommandParameters, fingerprint: str = "") -> None:
+    def __init__(self, parameters: CommandParameters, check: Callable[[], None], fingerprint: str) -> None:
         self._parameters = parameters
+        self._check = check
+        self._patience = Patience()
         self._read: Callable[[str, int], Values] = _from_json
         if parameters.answer == "csv":
             self._read = lambda text, n: _from_csv(text, parameters.column, n)
@@ -112,15 +125,23 @@ class BatchCommand:
 
         Raises:
             ScorerError: it failed, said that it could not score, or was too slow.
-            RewardError: it cannot be started, or its answer is not in the format.
+            RewardError: it cannot be started, failed for too many molecules in a row, or its answer is
+                not in the format.
+            UsageError: the program or one of its files has changed since it was trusted.
         """
         if not mols:
             return np.zeros(0)
+        self._check()
         smiles = "".join(f"{to_smiles(mol)}\n" for mol in mols).encode()
-        if self._parameters.mode == "stdin":
-            text = run(self._parameters.command, smiles, self._parameters.timeout_s)
-        else:
-            text = self._through_files(smiles)
+        try:
+            if self._parameters.mode == "stdin":
+                text = run(self._parameters.command, smiles, self._parameters.timeout_s)
+            else:
+                text = self._through_files(smiles)
+        except ScorerError as error:
+            self._patience.failed("command", error, len(mols))
+            raise
+        self._patience.answered()
         try:
             return self._read(text, len(mols))
         except ValueError as error:
@@ -170,7 +191,7 @@ def run(arguments: Sequence[str], standard_input: bytes, timeout_s: float) -> st
     finally:
         code = process.kill()
     if not in_time:
-        raise ScorerError(f"command did not end within {timeout_s:g} s")
+        raise ScorerTimeoutError(f"command did not end within {timeout_s:g} s")
     if code != 0:
         raise ScorerError(f"command ended with exit code {code}{': ' + shorten(said) if said else ''}")
     return text
@@ -234,11 +255,41 @@ def _from_csv(text: str, column: str, n: int) -> Values:
     return values
 
 
-def _fingerprint(arguments: Sequence[str]) -> str:
-    """The SHA-256 of the program and of every file among the arguments, as one."""
+def _files(arguments: Sequence[str]) -> list[str]:
+    """The program and every file among the arguments."""
     program = shutil.which(arguments[0]) or arguments[0]
-    files = [program, *(word for word in arguments[1:] if os.path.isfile(word))]  # noqa: PTH113 never raises
-    return hashlib.sha256("".join(sha256(Path(file)) for file in files).encode()).hexdigest()
+    return [program, *(word for word in arguments[1:] if os.path.isfile(word))]  # noqa: PTH113 never raises
+
+
+def _fingerprint(arguments: Sequence[str]) -> str:
+    """The SHA-256 of the files, as one."""
+    return hashlib.sha256("".join(sha256(Path(file)) for file in _files(arguments)).encode()).hexdigest()
+
+
+class _Unchanged:
+    """Passes while the files of a command are those that the user trusted; UsageError then."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = arguments
+        self._files = _files(arguments)
+        self._seen: object = None
+
+    def __call__(self) -> None:
+        # A model of gigabytes is not read again for each batch: nobody sets the time of its last change.
+        states = [(file, _state(file)) for file in {*self._files, *_files(self._arguments)}]
+        if sorted(states) != self._seen:
+            for file in self._files:
+                require(file, "reward 'command'")
+            require_command(self._arguments, "reward 'command'")
+            self._seen = sorted(states)
+
+
+def _state(file: str) -> tuple[int, ...]:
+    try:
+        state = os.stat(file)  # noqa: PTH116 - as the program will find it
+    except OSError:
+        return ()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 ENTRIES: dict[str, Entry] = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,12 +22,12 @@ from pydantic import (
 )
 
 from moldesign.chem.molecules import Mol
-from moldesign.errors import MoldesignError, RewardError
+from moldesign.errors import DataError, MoldesignError, RewardError
 from moldesign.rewards import catalogue
 from moldesign.rewards.cache import component_key
 from moldesign.rewards.combining import COMBINE, ZEROED, Combination
 from moldesign.rewards.entry import Entry
-from moldesign.rewards.reward import Reward, Values, as_values
+from moldesign.rewards.reward import Reward, SomeFailed, Values, as_values, reason_of
 from moldesign.rewards.shaping import Shaping
 from moldesign.rewards.strict import Strict, fault
 
@@ -92,12 +94,7 @@ class Component(_Node):
         if isinstance(name, str):
             data.setdefault("label", catalogue.label_of(name))
             if data.get("shaping") is None and name != PYTHON:
-                try:
-                    data["shaping"] = catalogue.find(name).shaping
-                except RewardError:
-                    raise
-                except MoldesignError as error:
-                    raise ValueError(str(error)) from None
+                data["shaping"] = _find(name).shaping
         else:
             data.setdefault("label", getattr(name, "__name__", "").strip("<>") or PYTHON)
         return data
@@ -111,7 +108,7 @@ class Component(_Node):
             return self
         if self.reward == PYTHON:
             raise ValueError("a Python function or a command scored here: give it again (--oracle-cmd)")
-        entry = catalogue.find(self.reward)
+        entry = _find(self.reward)
         try:
             parameters = entry.parameters.model_validate(self.parameters)
         except ValidationError as error:
@@ -120,18 +117,22 @@ class Component(_Node):
         if self.shaping is None and not entry.unit_interval:
             raise ValueError(f"{self.reward} ({entry.unit}) does not lie between 0 and 1: give it a shaping")
         try:
-            self._reward = entry.build(parameters)
-        except RewardError:
+            # What a plugin prints must not get among results.
+            with contextlib.redirect_stdout(sys.stderr):
+                self._reward = entry.build(parameters)
+        except (RewardError, DataError):
             raise
-        except MoldesignError as error:
-            raise ValueError(str(error)) from None
+        except (MoldesignError, ValueError) as error:
+            raise ValueError(" ".join(str(error).split())) from None
+        except (Exception, SystemExit) as error:
+            raise RewardError(f"reward '{self.label}' cannot be built: {reason_of(error)}") from error
         self._entry = entry
         if entry.cached if self.cache is None else self.cache:
             self._key = component_key(
                 self.reward,
                 entry.version,
                 parameters.model_dump(mode="json"),
-                fingerprint=getattr(self._reward, "fingerprint", "") + _files(self.parameters),
+                fingerprint=entry.code + getattr(self._reward, "fingerprint", "") + _files(self.parameters),
             )
         return self
 
@@ -152,7 +153,15 @@ class Component(_Node):
     @property
     def limit(self) -> float:
         """Seconds that one molecule may take."""
-        return self._entry.limit_s if self.limit_s is None else self.limit_s
+        if self.limit_s is not None:
+            return self.limit_s
+        # A program or an endpoint may have been given longer than such rewards usually take.
+        return max(self._entry.limit_s, float(self.parameters.get("timeout_s", 0.0)))
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it may hang or crash: only another process can be given up."""
+        return self._entry.isolated or self.limit_s is not None
 
     @property
     def finished(self) -> bool:
@@ -172,18 +181,20 @@ class Component(_Node):
             values = self._ask(mols)
         except MoldesignError:
             raise
-        except Exception as error:
+        except SomeFailed as failed:
+            values, why = failed.values.copy(), dict(failed.why)
+        except (Exception, SystemExit) as error:
             # Only the culprits fail: the others are valued without them.
             values = np.full(len(mols), np.nan)
             if len(mols) == 1:
-                return values, {0: _message(error)}
+                return values, {0: reason_of(error)}
             for i, mol in enumerate(mols):
                 try:
                     values[i] = self._ask([mol])[0]
                 except MoldesignError:
                     raise
-                except Exception as alone:
-                    why[i] = _message(alone)
+                except (Exception, SystemExit) as alone:
+                    why[i] = reason_of(alone)
         for i in np.flatnonzero(~np.isfinite(values)).tolist():
             why.setdefault(i, "gave no value" if np.isnan(values[i]) else "gave an infinite value")
             values[i] = np.nan
@@ -194,9 +205,16 @@ class Component(_Node):
             return as_values(self._reward(mols), len(mols))
         except RewardError as error:
             raise RewardError(f"reward '{self.label}': {error}") from error
-        except SystemExit as error:
-            # A plugin that leaves fails its molecule; the program goes on.
-            raise RuntimeError(f"called sys.exit({error.code!r})") from None
+
+
+def _find(name: str) -> Entry:
+    """As catalogue.find; what is wrong with the name is a fault of the objective, which says where."""
+    try:
+        return catalogue.find(name)
+    except RewardError:
+        raise
+    except MoldesignError as error:
+        raise ValueError(str(error)) from None
 
 
 class Group(_Node):
@@ -266,7 +284,7 @@ def combined(
     return np.asarray(COMBINE[combination](matrix, weights) * factor(nodes, shaped), dtype=np.float64)
 
 
-def factor(nodes: Sequence[Component | Group], shaped: dict[str, Values]) -> Values | float:
+def factor(nodes: Sequence[Component | Group], shaped: Mapping[str, Values]) -> Values | float:
     """The product of penalties and filters (n,), by which the combined scores are multiplied; or 1.0."""
     product: Values | float = 1.0
     for node in nodes:
@@ -276,6 +294,12 @@ def factor(nodes: Sequence[Component | Group], shaped: dict[str, Values]) -> Val
         elif node.role == "filter":
             product = product * np.where(np.isnan(value), np.nan, value >= 0.5)
     return product
+
+
+def front_points(nodes: Sequence[Component | Group], shaped: Mapping[str, Values]) -> Values:
+    """(n, k) of the k nodes of role score, each times the penalties and filters: what fronts are of."""
+    scores = np.stack([shaped[node.label] for node in nodes if node.role == "score"], axis=1)
+    return np.asarray(scores * np.reshape(factor(nodes, shaped), (-1, 1)), dtype=np.float64)
 
 
 def zeroes(combination: Combination, node: Component | Group, shaped: Values) -> Values:
@@ -296,8 +320,3 @@ def _files(value: Any) -> str:
     if isinstance(value, str) and len(value) < 4096 and Path(value).is_file():
         return hashlib.sha256(Path(value).read_bytes()).hexdigest()
     return ""
-
-
-def _message(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

@@ -56,7 +56,7 @@ def _entry(
         direction=direction,
         example={"conformers": 3},
         unit_interval=unit_interval,
-        cost_us=18_000,
+        cost_us=30_000,
         limit_s=30.0,
         isolated=True,
         cached=True,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +18,8 @@ from multiprocessing.connection import Pipe
 
 from moldesign.errors import ResourceError, RewardError
 from moldesign.rewards.groups import kill_group
+from moldesign.rewards.interpreters import call
+from moldesign.rewards.messages import Channel, Garbled
 from moldesign.rewards.scores import Scores
 from moldesign.rewards.workers import Answer, Setup
 
@@ -35,19 +35,12 @@ GRACE_S = 1.0
 #: Workers that may die in a row before the first is ready.
 MAX_FALSE_STARTS = 3
 
-#: Workers that may be lost before anything was scored: the objective is broken then, not the molecules.
+#: Molecules that may end their worker, alone with it, before anything was scored: the objective is broken
+#: then, not the molecules.
 MAX_LOSSES = 16
 
 #: A message costs some tenths of a millisecond: chunks are worth more than that where the batch allows.
 LEAST_S = 0.005
-
-# The worker imports what its parent could import, whatever directory it starts in. Unlike a process
-# that multiprocessing spawns it leaves the user's script alone, so that needs no guard.
-_START = (
-    "import json, sys; from multiprocessing.connection import Connection;"
-    " connection = Connection(int(sys.argv[1])); sys.path[:] = json.loads(connection.recv_bytes());"
-    " from moldesign.rewards.workers import serve; serve(connection)"
-)
 
 
 def chunk_sizes(n: int, workers: int, *, least: float, most: float) -> list[int]:
@@ -68,22 +61,14 @@ def chunk_sizes(n: int, workers: int, *, least: float, most: float) -> list[int]
     return sizes
 
 
-class Pace:
-    """How long a molecule takes: what the objective is expected to need, then what was measured."""
+def sizes_of(setup: Setup, n: int, workers: int, least_s: float) -> list[int]:
+    """Sizes of the chunks of n molecules: worth `least_s`, and a quarter of the time limit at most.
 
-    def __init__(self, setup: Setup) -> None:
-        self._limit_s = setup.limit_s
-        self._expected_s = self._measured_s = max(1e-6, setup.cost_us * 1e-6)
-
-    def learn(self, molecule_s: float) -> None:
-        """Take in what a molecule took: at once if it is more, slowly if less. Long chunks cost most."""
-        self._measured_s = max(molecule_s, 0.8 * self._measured_s + 0.2 * molecule_s, 1e-6)
-
-    def chunk_sizes(self, n: int, workers: int, least_s: float) -> list[int]:
-        """Sizes of chunks of n molecules: worth `least_s`, and a quarter of the limit at most."""
-        # What was measured may come from a cache, and the next molecules not.
-        most_s = max(self._measured_s, self._expected_s)
-        return chunk_sizes(n, workers, least=least_s / self._measured_s, most=self._limit_s / 4 / most_s)
+    They follow from what a molecule is expected to take, never from what was measured: a model may give
+    other last digits in other company, and a run is to be repeated with the same numbers.
+    """
+    expected_s = max(1e-6, setup.cost_us * 1e-6)
+    return chunk_sizes(n, workers, least=least_s / expected_s, most=setup.limit_s / 4 / expected_s)
 
 
 @dataclass
@@ -121,14 +106,14 @@ class _Worker:
     """One process, and the chunk that it works on."""
 
     def __init__(self, setup: Setup, threads: int) -> None:
-        self.connection, theirs = Pipe()
+        self.channel = Channel()
         environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-        with theirs:
+        with self.channel.theirs as theirs:
             # A session of its own: Ctrl-C reaches the parent alone, and it can be killed with whatever a
             # reward starts. What it prints goes to standard error. The pipe ends when the parent does.
             try:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-c", _START, str(theirs.fileno())],
+                    call("moldesign.rewards.workers", "serve", str(theirs.fileno())),
                     stdin=subprocess.PIPE, stdout=2, pass_fds=[theirs.fileno()], env=environment,
                     start_new_session=True,
                 )  # fmt: skip
@@ -138,27 +123,21 @@ class _Worker:
         self.ready = False
         self.molecules = 0
         self.deadline = time.monotonic() + START_S
-        with contextlib.suppress(OSError):  # a process that has ended already is seen when it is read
-            self.connection.send_bytes(json.dumps(sys.path).encode())
-            self.connection.send(setup)
+        self.channel.send(setup)
+
+    @property
+    def events(self) -> int:
+        """What to wait for on its channel."""
+        return selectors.EVENT_READ | (selectors.EVENT_WRITE if self.channel.unsent else 0)
 
     def give(self, chunk: _Chunk, limit_s: float) -> None:
         self.chunk = chunk
         self.deadline = time.monotonic() + limit_s
-        with contextlib.suppress(OSError):
-            self.connection.send(chunk.smiles)
-
-    def receive(self) -> Answer | None:
-        """What the worker says; None if it has ended."""
-        try:
-            answer = self.connection.recv()
-        except Exception:  # the end, or what a reward wrote where it should not
-            return None
-        return answer if isinstance(answer, Answer) else None
+        self.channel.send(chunk.smiles)
 
     def end(self, grace_s: float = 0.0) -> str:
         """Why the process is gone, or how it ended."""
-        self.connection.close()
+        self.channel.close()
         code = kill_group(self.process, grace_s=grace_s)
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -184,7 +163,6 @@ class Crew:
         self._setup, self._count, self._lifetime = setup, count, lifetime
         # Between them the workers use the machine once.
         self._threads = max(1, len(os.sched_getaffinity(0)) // count)
-        self._pace = Pace(setup)
         self._lock = threading.Lock()
         self._queue: deque[_Chunk] = deque()
         self._workers: list[_Worker] = []
@@ -216,7 +194,7 @@ class Crew:
         start = 0
         with self._lock:
             self._rouse()
-            for size in self._pace.chunk_sizes(len(smiles), self._count, LEAST_S):
+            for size in sizes_of(self._setup, len(smiles), self._count, LEAST_S):
                 self._queue.append(_Chunk(batch, start, list(smiles[start : start + size])))
                 start += size
         return batch.future
@@ -262,7 +240,7 @@ class Crew:
             chunks = [*self._queue, *(worker.chunk for worker in workers)]
             self._queue.clear()
         for worker in workers:
-            worker.connection.close()
+            worker.channel.close()
         deadline = time.monotonic() + GRACE_S
         for worker in workers:
             worker.end(max(0.0, deadline - time.monotonic()) if worker.ready else 0.0)
@@ -281,10 +259,11 @@ class Crew:
             for _ in range(wanted - len(self._workers)):
                 worker = _Worker(self._setup, self._threads)
                 self._workers.append(worker)
-                self._selector.register(worker.connection, selectors.EVENT_READ, worker)
+                self._selector.register(worker.channel, worker.events, worker)
             for worker in self._workers:
                 if worker.ready and worker.chunk is None and (chunk := self._next()) is not None:
                     worker.give(chunk, self._setup.limit_s)
+                self._selector.modify(worker.channel, worker.events, worker)
 
     def _next(self) -> _Chunk | None:
         while self._queue:
@@ -298,14 +277,14 @@ class Crew:
             worker.deadline for worker in self._workers if worker.chunk is not None or not worker.ready
         ]
         wait_s = min(deadlines, default=math.inf) - time.monotonic()
-        for key, _ in self._selector.select(None if wait_s == math.inf else max(0.0, wait_s)):
-            worker = key.data
-            if worker is None:
+        for key, events in self._selector.select(None if wait_s == math.inf else max(0.0, wait_s)):
+            if key.data is None:
                 self._woken.recv_bytes()
-            elif (answer := worker.receive()) is None:
-                self._lose(worker)
-            else:
-                self._take(worker, answer)
+                continue
+            if events & selectors.EVENT_WRITE:
+                key.data.channel.flush()
+            if events & selectors.EVENT_READ:
+                self._hear(key.data)
         now = time.monotonic()
         for worker in list(self._workers):
             if now < worker.deadline:
@@ -314,6 +293,17 @@ class Crew:
                 self._lose(worker, f"took longer than {self._setup.limit_s:g} s", certain=True)
             elif not worker.ready:
                 self._lose(worker, f"was not ready within {START_S:g} s")
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            answer = worker.channel.receive()
+        except EOFError:
+            self._lose(worker)
+        except Garbled:
+            self._lose(worker, "wrote among the answers of its worker process")
+        else:
+            if isinstance(answer, Answer):
+                self._take(worker, answer)
 
     def _take(self, worker: _Worker, answer: Answer) -> None:
         chunk = worker.chunk
@@ -333,7 +323,6 @@ class Crew:
         elif answer.scores is not None:
             worker.chunk = None
             worker.molecules += len(chunk.smiles)
-            self._pace.learn(answer.seconds / len(chunk.smiles))
             self._any_scored |= any(reason is None for reason in answer.scores.reasons)
             self.finished |= answer.finished
             if answer.grown or worker.molecules >= self._lifetime:
@@ -357,9 +346,10 @@ class Crew:
                 if self._false_starts >= MAX_FALSE_STARTS:
                     self._fail(RewardError(f"worker processes do not start: the last {reason}"))
             return
-        self._losses += 1
+        # One of several may just be slow: each of them is tried alone before anything is said of it.
+        self._losses += len(chunk.smiles) == 1
         if self._losses >= MAX_LOSSES and not self._any_scored:
-            what = f"the objective has scored nothing and lost {self._losses} worker processes"
+            what = f"the objective has scored nothing and lost the processes of {self._losses} molecules"
             chunk.batch.fail(RewardError(f"{what}, the last for {chunk.smiles[0]}: {reason}"))
             return
         if certain is None:
@@ -383,7 +373,7 @@ class Crew:
         threading.Thread(target=worker.end, args=(GRACE_S,)).start()
 
     def _forget(self, worker: _Worker) -> None:
-        self._selector.unregister(worker.connection)
+        self._selector.unregister(worker.channel)
         with self._lock:
             self._workers.remove(worker)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +15,15 @@ from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.errors import RewardError, UsageError, nearest
 from moldesign.files import sha256
 from moldesign.rewards.entry import Entry
-from moldesign.rewards.external import ExternalScorer, ScorerError
+from moldesign.rewards.external import ExternalScorer, Patience, ScorerError
 from moldesign.rewards.extras import extra
+from moldesign.rewards.interpreters import call
 from moldesign.rewards.reward import Reward, Values
 from moldesign.rewards.strict import Strict
 
-#: So many ligands in a row that hang or crash the docking end the run.
-MAX_DEATHS = 32
+#: So many ligands in a row that hang or crash the docking end the run. A ligand of the kind that a run is
+#: about may well take too long.
+MAX_FAILURES = 32
 
 #: Answers that are kept for when a batch in which one ligand failed is asked for again, one by one.
 _KEPT = 10_000
@@ -94,9 +95,9 @@ class Docking:
             "cpus": parameters.cpus,
         }
         self._scorer = ExternalScorer(
-            [sys.executable, "-m", "moldesign.rewards.vina", json.dumps(settings)],
+            call("moldesign.rewards.vina", "main", json.dumps(settings)),
             answer_s=parameters.timeout_s,
-            max_deaths=MAX_DEATHS,
+            patience=Patience(timeouts=MAX_FAILURES, unproven=MAX_FAILURES, failures=MAX_FAILURES),
         )
         self._known: dict[str, float | ScorerError] = {}
         self.fingerprint = f"dockstring {version} {sha256(receptor)} {sha256(box)}"
@@ -106,7 +107,7 @@ class Docking:
 
         Raises:
             ScorerError: a ligand that could not be docked, after all of them were tried.
-            RewardError: the docking cannot be started, or failed MAX_DEATHS times in a row.
+            RewardError: the docking cannot be started, or failed MAX_FAILURES times in a row.
         """
         if len(self._known) > _KEPT:
             self._known.clear()

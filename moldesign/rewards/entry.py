@@ -45,5 +45,7 @@ class Entry:
     limit_s: float = 60.0
     #: Whether it runs in a worker process even where one process is asked for: it may hang or crash.
     isolated: bool = False
+    #: Which code computes it, where that is not of this package: what is kept of its values belongs to it.
+    code: str = ""
     #: Whether its values are kept in the cache of scores unless the objective says otherwise.
     cached: bool = False

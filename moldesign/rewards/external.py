@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -17,8 +17,12 @@ from moldesign.errors import RewardError, UsageError
 from moldesign.rewards.processes import Process
 from moldesign.rewards.reward import Values
 
-#: After that many deaths in a row without an answer between them the scorer is given up.
-MAX_DEATHS = 3
+#: Molecules in a row, each sent alone, after which a scorer is given up: those on which it failed,
+MAX_FAILURES = 32
+#: those for which it took too long, which costs minutes each,
+MAX_TIMEOUTS = 3
+#: and those on which it failed where it has never answered yet.
+MAX_UNPROVEN = 3
 
 #: How long a scorer may take to end after it was asked to.
 GRACE_S = 2.0
@@ -26,6 +30,39 @@ GRACE_S = 2.0
 
 class ScorerError(Exception):
     """The scorer could not score what it was sent: it said so, died or was too slow."""
+
+
+class ScorerTimeoutError(ScorerError):
+    """It was too slow."""
+
+
+class Patience:
+    """Failures of single molecules since the last answer, and when they are too many.
+
+    Those of larger batches are not counted: they are asked for again, molecule by molecule, and all but
+    one of them may be fine.
+    """
+
+    def __init__(
+        self, *, failures: int = MAX_FAILURES, timeouts: int = MAX_TIMEOUTS, unproven: int = MAX_UNPROVEN
+    ) -> None:
+        self._most, self._most_timeouts = min(failures, unproven), timeouts
+        self._most_later = failures
+        self._failures = self._timeouts = 0
+
+    def answered(self) -> None:
+        """There was an answer: all is forgiven."""
+        self._most = self._most_later
+        self._failures = self._timeouts = 0
+
+    def failed(self, who: str, error: ScorerError, n: int) -> None:
+        """There was none for n molecules. Raises RewardError if that is once too often."""
+        if n > 1:
+            return
+        self._failures += 1
+        self._timeouts += isinstance(error, ScorerTimeoutError)
+        if self._failures >= self._most or self._timeouts >= self._most_timeouts:
+            raise RewardError(f"{who} failed for {self._failures} molecules in a row: {error}") from error
 
 
 def read_answer(answer: Any, n: int) -> Values:
@@ -72,7 +109,8 @@ class ExternalScorer:
         command: split as a shell would, but run without a shell; or its arguments.
         ready_s: seconds from the start to `{"ready": true}`.
         answer_s: seconds for one answer, a batch.
-        max_deaths: so many deaths or time-outs in a row end the run.
+        patience: when so many deaths and time-outs end the run.
+        check: called before each start; what it raises ends the run.
         fingerprint: what identifies the files that score, for a cache of scores.
 
     Raises:
@@ -86,7 +124,8 @@ class ExternalScorer:
         *,
         ready_s: float = 300.0,
         answer_s: float = 3600.0,
-        max_deaths: int = MAX_DEATHS,
+        patience: Patience | None = None,
+        check: Callable[[], None] = lambda: None,
         fingerprint: str = "",
     ) -> None:
         try:
@@ -97,10 +136,10 @@ class ExternalScorer:
             raise UsageError("scorer command is empty")
         self._ready_s = ready_s
         self._answer_s = answer_s
-        self._max_deaths = max_deaths
+        self._patience = patience or Patience()
+        self._check = check
         self.fingerprint = fingerprint
         self._process: Process | None = None
-        self._deaths = 0
         #: Whether the scorer said that it wants no more calls.
         self.finished = False
 
@@ -117,6 +156,7 @@ class ExternalScorer:
         """Start the command and wait until it is ready, unless it runs already."""
         if self._process is not None:
             return
+        self._check()
         try:
             self._process = Process(self._arguments)
         except (OSError, ValueError) as error:
@@ -144,26 +184,26 @@ class ExternalScorer:
 
         Raises:
             ScorerError: it answered an error, died or was too slow.
-            RewardError: it broke the protocol, or died too often in a row.
+            RewardError: it broke the protocol, or died for too many molecules in a row.
         """
         if not mols:
             return np.zeros(0)
         self.start()
         process = self._process
         assert process is not None
+        if (line := process.early()) is not None:
+            self._break(f"it wrote what nobody asked for: {shorten(line)}")
         try:
             process.send(_line({"smiles": [to_smiles(mol) for mol in mols]}))
             answer = self._receive(process, self._answer_s)
         except ScorerError as error:
-            self._deaths += 1
-            if self._deaths >= self._max_deaths:
-                raise RewardError(f"scorer failed {self._deaths} times in a row: {error}") from error
+            self._patience.failed("scorer", error, len(mols))
             raise
         except BaseException:
             # An answer is still on its way and would be taken for the next one.
             self._kill()
             raise
-        self._deaths = 0
+        self._patience.answered()
         return self._scores(answer, len(mols))
 
     def _scores(self, answer: dict[str, Any], n: int) -> Values:
@@ -181,7 +221,7 @@ class ExternalScorer:
             line = process.receive(limit_s)
         except TimeoutError:
             self._kill()
-            raise ScorerError(f"no answer within {limit_s:g} s") from None
+            raise ScorerTimeoutError(f"no answer within {limit_s:g} s") from None
         if line is None:
             said = process.last_words()
             self._kill()

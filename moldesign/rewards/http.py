@@ -18,10 +18,18 @@ from pydantic import Field, field_validator
 from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.errors import RewardError
 from moldesign.rewards.entry import Entry
-from moldesign.rewards.external import MAX_DEATHS, ScorerError, read_answer, shorten
+from moldesign.rewards.external import (
+    MAX_FAILURES,
+    Patience,
+    ScorerError,
+    ScorerTimeoutError,
+    read_answer,
+    shorten,
+)
 from moldesign.rewards.extras import extra
 from moldesign.rewards.reward import Reward, Values
 from moldesign.rewards.strict import Strict
+from moldesign.rewards.trust import require_address
 
 if TYPE_CHECKING:
     import httpx
@@ -88,6 +96,14 @@ class HttpParameters(Strict):
                     )
                 if variable not in os.environ:
                     raise ValueError(f"header {name}: {variable} is not set in the environment")
+            # Later a library would say so, and show the secret.
+            sent = template.substitute(os.environ)
+            if not (sent.isascii() and sent.isprintable()) or sent != sent.strip():
+                names = ", ".join(template.get_identifiers()) or "it"
+                raise ValueError(
+                    f"header {name}: with {names} the value is not printable ASCII without spaces around it; "
+                    "is there the end of a line in a variable?"
+                )
         return headers
 
 
@@ -95,8 +111,10 @@ def http(parameters: HttpParameters) -> Reward:
     """What the endpoint answers, whatever its unit.
 
     Raises:
+        UsageError: the user does not trust the host, and it is another machine.
         RewardError: httpx is not installed.
     """
+    require_address(parameters.url, "reward 'http'")
     with extra("http"):
         import httpx  # noqa: F401
     return Endpoint(parameters)
@@ -111,15 +129,16 @@ class Endpoint:
             name: string.Template(value).substitute(os.environ) for name, value in parameters.headers.items()
         }
         self._client: httpx.Client | None = None
-        self._failures = 0
+        # One that answers with an error is alive: it is proven from the start.
+        self._patience = Patience(unproven=MAX_FAILURES)
 
     def __call__(self, mols: Sequence[Mol], /) -> Values:
         """Values (n,), NaN where the endpoint answered null.
 
         Raises:
             ScorerError: after all retries it failed or was too slow, or it said that it cannot score these.
-            RewardError: it cannot be reached, refused the request, failed MAX_DEATHS times in a row, or its
-                answer is not in the format.
+            RewardError: it cannot be reached, refused the request, failed for too many molecules in a row,
+                or its answer is not in the format.
         """
         smiles = [to_smiles(mol) for mol in mols]
         size = self._parameters.batch_size
@@ -130,11 +149,9 @@ class Endpoint:
         try:
             text = self._ask(smiles)
         except ScorerError as error:
-            self._failures += 1
-            if self._failures >= MAX_DEATHS:
-                raise RewardError(f"endpoint failed {self._failures} times in a row: {error}") from None
+            self._patience.failed("endpoint", error, len(smiles))
             raise
-        self._failures = 0
+        self._patience.answered()
         try:
             answer = json.loads(text)
         except (ValueError, RecursionError):
@@ -159,10 +176,10 @@ class Endpoint:
                     raise self._broken(f"cannot be reached: {error}") from None
             except (httpx.TransportError, TimeoutError) as error:
                 if last:
-                    why = f"no answer within {parameters.timeout_s:g} s"
-                    if not isinstance(error, TimeoutError | httpx.TimeoutException):
-                        why = shorten(str(error)) or type(error).__name__
-                    raise ScorerError(why) from None
+                    if isinstance(error, TimeoutError | httpx.TimeoutException):
+                        why = f"no answer within {parameters.timeout_s:g} s"
+                        raise ScorerTimeoutError(why) from None
+                    raise ScorerError(shorten(str(error)) or type(error).__name__) from None
             else:
                 if status == 200:
                     return body

@@ -77,7 +77,10 @@ class Place:
 
     @property
     def unit_interval(self) -> bool:
-        return not isinstance(self.node, Component) or self.node.entry.unit_interval
+        """Whether raw values are known to lie between 0 and 1: of a plain function that is only hoped."""
+        if not isinstance(self.node, Component):
+            return True
+        return self.node.entry.unit_interval and self.node.entry.unit != ""
 
 
 def places(objective: Objective) -> list[Place]:

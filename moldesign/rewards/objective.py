@@ -105,13 +105,13 @@ class Objective(Strict):
 
     @property
     def isolated(self) -> bool:
-        """Whether it has a reward that may hang or crash, and belongs in a worker process."""
-        return any(leaf.entry.isolated for leaf in self.leaves)
+        """Whether it has a reward that may hang or crash, or has a limit: only a process can be given up."""
+        return any(leaf.isolated for leaf in self.leaves)
 
     @property
     def limit_s(self) -> float:
-        """Seconds that one molecule may take."""
-        return max(leaf.limit for leaf in self.leaves)
+        """Seconds that one molecule may take: each component its own."""
+        return sum(leaf.limit for leaf in self.leaves)
 
     @property
     def cost_us(self) -> float:

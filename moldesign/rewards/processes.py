@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from moldesign.rewards.groups import ended, kill_group
+from moldesign.rewards.groups import Lifeline, ended, kill_group
 
 #: One line, in characters. A longer one comes in pieces.
 MAX_LINE = 64_000_000
 
 
 class Process:
-    """A command that was started, without a shell.
+    """A command that was started, without a shell. On Linux it ends with this process, however that dies.
 
     Args:
         arguments: the program first.
@@ -29,14 +29,23 @@ class Process:
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
+        lifeline = Lifeline()
+        popen: subprocess.Popen[bytes] | None = None
         # A session of its own: Ctrl-C reaches us alone, and the group can be killed as one.
-        self._popen = subprocess.Popen(
-            arguments,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        try:
+            popen = subprocess.Popen(
+                arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[lifeline.held],
+                start_new_session=True,
+            )
+        finally:
+            lifeline.tie(popen)
+            if popen is None:
+                lifeline.cut()
+        self._popen = popen
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._errors: deque[str] = deque(maxlen=20)
         self._outgoing: queue.Queue[bytes | None] = queue.Queue()
@@ -44,7 +53,7 @@ class Process:
         self._thread(self._read, self._popen.stdout)
         self._thread(self._write, self._popen.stdin)
         # Also where nobody closes: at the end of the interpreter.
-        self._finalize = weakref.finalize(self, kill_group, self._popen)
+        self._finalize = weakref.finalize(self, _end, popen, lifeline)
 
     @staticmethod
     def _thread(target: Callable[[IO[bytes]], None], stream: IO[bytes] | None) -> threading.Thread:
@@ -94,6 +103,14 @@ class Process:
         except queue.Empty:
             raise TimeoutError from None
 
+    def early(self) -> str | None:
+        """A line that is there already; None if there is none, or no more will come."""
+        with contextlib.suppress(queue.Empty):
+            if (line := self._lines.get_nowait()) is not None:
+                return line
+            self._lines.put(None)  # for whoever waits for the end
+        return None
+
     def wait(self, limit_s: float) -> bool:
         """Whether the process ends by itself within so many seconds."""
         deadline = time.monotonic() + limit_s
@@ -113,3 +130,8 @@ class Process:
         self._finalize()
         self._outgoing.put(None)
         return self._popen.wait()
+
+
+def _end(popen: subprocess.Popen[bytes], lifeline: Lifeline) -> None:
+    kill_group(popen)
+    lifeline.cut()

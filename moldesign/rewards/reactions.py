@@ -7,7 +7,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_validator
 
-from moldesign.chem.molecules import InvalidMolecule, Mol, read, to_smiles
+from moldesign.chem.molecules import (
+    InvalidMolecule,
+    Mol,
+    largest_fragment,
+    read,
+    to_smiles,
+    uncharged,
+)
 from moldesign.chem.reactions import cuts, retro_reaction
 from moldesign.chem.substructures import has_match, pattern
 from moldesign.errors import RewardError
@@ -36,7 +43,9 @@ class ReactionFilterParameters(Strict):
         [], description="SMARTS, each of which some precursor of the same cut must hold"
     )
     building_blocks: str | None = Field(
-        None, description="file of molecules among which every precursor of the cut must be, stereo aside"
+        None,
+        description="file of molecules among which every precursor of the cut must be; stereo"
+        " and salts do not count",
     )
 
     @field_validator("building_blocks")
@@ -61,7 +70,7 @@ def reaction_filter(parameters: ReactionFilterParameters) -> Reward:
     def fits(precursors: tuple[Mol, ...]) -> bool:
         if not all(any(has_match(mol, query) for mol in precursors) for query in wanted):
             return False
-        return blocks is None or all(to_smiles(mol, stereo=False) in blocks for mol in precursors)
+        return blocks is None or all(_block(mol) in blocks for mol in precursors)
 
     def value(mol: Mol) -> float:
         return float(any(fits(precursors) for reaction in reactions for precursors in cuts(mol, reaction)))
@@ -77,12 +86,17 @@ def _read_blocks(path: Path) -> frozenset[str]:
         try:
             if entry.problem is not None:
                 raise InvalidMolecule(entry.problem)
-            blocks.add(to_smiles(read(entry.text), stereo=False))
+            blocks.add(_block(read(entry.text)))
         except InvalidMolecule as error:
             raise RewardError(
                 f"{path}, line {entry.line}: {error}; clean the file with: moldesign corpora prepare"
             ) from None
     return frozenset(blocks)
+
+
+def _block(mol: Mol) -> str:
+    """What a molecule is called among building blocks, salt or not and whichever its stereo."""
+    return to_smiles(uncharged(largest_fragment(mol)), stereo=False)
 
 
 ENTRIES: dict[str, Entry] = {

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from moldesign.rewards import catalogue
 from moldesign.rewards.entry import Entry
+from moldesign.rewards.template import inline
 
 _HEAD = """# Rewards
 
@@ -73,7 +74,7 @@ def _parameters(names: list[str], entry: Entry) -> Iterator[str]:
             default = "needed"
         else:
             value = field.get_default(call_default_factory=True)
-            default = "may be left out" if value in (None, [], {}, "") else f"`{value}` if left out"
+            default = "may be left out" if value in (None, [], {}, "") else f"`{inline(value)}` if left out"
         yield f"- `{parameter}`: {field.description} ({default})"
     yield ""
 

@@ -2,32 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moldesign.chem.molecules import Mol, to_smiles
+from moldesign.errors import MoldesignError
 
 Values = NDArray[np.float64]
+
+T = TypeVar("T")
 
 
 class Reward(Protocol):
     """Values (n,) of n molecules, in any unit; NaN or inf where a molecule could not be valued.
 
     May raise: the molecules of the batch are then valued one by one, and those that raise are
-    failed. A RewardError says that the reward itself is broken, and ends the run.
+    failed; with SomeFailed it has done so already. A RewardError says that the reward itself is
+    broken, and ends the run.
     """
 
     def __call__(self, mols: Sequence[Mol], /) -> Values: ...
+
+
+class SomeFailed(Exception):
+    """Some molecules of a batch could not be valued. The values (n,) of the others, and why, by index."""
+
+    def __init__(self, values: Values, why: Mapping[int, str]) -> None:
+        super().__init__(f"{len(why)} of {len(values)} failed, the first: {next(iter(why.values()))}")
+        self.values, self.why = values, why
+
+
+def reason_of(error: BaseException) -> str:
+    """An error as the reason of a failure, in one line."""
+    if isinstance(error, SystemExit):
+        return f"RuntimeError: called sys.exit({error.code!r})"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+
+
+def each(value: Callable[[T], Any], items: Sequence[T]) -> Values:
+    """Values (n,) of n items, computed one after the other.
+
+    Raises:
+        SomeFailed: some raised; the others need not be computed again.
+    """
+    values = np.full(len(items), np.nan)
+    why: dict[int, str] = {}
+    for i, item in enumerate(items):
+        try:
+            values[i] = _number(value(item))
+        except MoldesignError:
+            raise
+        except (Exception, SystemExit) as error:
+            why[i] = reason_of(error)
+    if why:
+        raise SomeFailed(values, why)
+    return values
 
 
 def per_molecule(value: Callable[[Mol], float]) -> Reward:
     """The reward that values molecules one after the other."""
 
     def reward(mols: Sequence[Mol], /) -> Values:
-        return np.array([value(mol) for mol in mols], dtype=np.float64)
+        return each(value, mols)
 
     return reward
 
@@ -52,7 +93,12 @@ def as_values(values: Any, n: int) -> Values:
     values = list(values)
     if len(values) != n:
         raise ValueError(f"gave {len(values)} values for {n} molecules")
-    for value in values:
-        if isinstance(value, str | bytes):
-            raise TypeError(f"gave text where a number belongs: {value[:40]!r}")
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+    return np.array([_number(value) for value in values], dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, str | bytes):
+        raise TypeError(f"gave text where a number belongs: {value[:40]!r}")
+    return float(value)

@@ -39,7 +39,7 @@ ENTRIES: dict[str, Entry] = {
         180,
     ),
     "egan_violations": _violations(
-        rules.egan_violations, "Egan's limits broken: TPSA 131.6, log P 5.88", 2, 1
+        rules.egan_violations, "Egan's limits broken: TPSA 131.6, log P 5.88", 2, 230
     ),
     "cns_mpo": Entry(
         "Desirability for the central nervous system (Wager 2010); its log D and pKa are rough estimates",

@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from moldesign.chem.fingerprints import (
     BITS_ONLY,
+    KINDS,
+    MEASURES,
     Fingerprint,
     Kind,
     Measure,
@@ -30,17 +32,13 @@ _AGGREGATIONS: dict[str, Callable[[Values], Any]] = {"max": np.max, "mean": np.m
 class SimilarityParameters(References):
     """References, fingerprint, measure, and what is made of several similarities."""
 
-    fingerprint: Kind = Field(
-        "ecfp4",
-        description="ecfp2, ecfp4, ecfp6, ecfp8, fcfp2, fcfp4, fcfp6, atom_pair, topological_torsion, rdkit,"
-        " layered, pattern, maccs, avalon or gobbi",
-    )
+    fingerprint: Kind = Field("ecfp4", description=f"one of {', '.join(KINDS)}")
     counts: bool | None = Field(
         None,
         description="true: counts; false: bits. If left out, counts of the kinds that have them: all but"
-        " layered, pattern, maccs and gobbi",
+        f" {', '.join(kind for kind in KINDS if kind in BITS_ONLY)}",
     )
-    measure: Measure = Field("tanimoto", description="tanimoto, dice, tversky or cosine")
+    measure: Measure = Field("tanimoto", description=f"one of {', '.join(MEASURES)}")
     alpha: float | None = Field(None, ge=0, description="tversky: weight of what only the molecule has")
     beta: float | None = Field(None, ge=0, description="tversky: weight of what only the reference has")
     aggregation: Literal["max", "mean", "min"] = Field("max", description="over the references")

@@ -44,6 +44,8 @@ class Tally:
             known = ~np.isnan(scores.shaped[one.label])
             one.valued += int(known.sum())
             one.good += int((scores.shaped[one.label][known] >= 0.5).sum())
-            one.failed += sum((reason or "").split(":")[0] == one.label for reason in scores.reasons)
+            # Of a lost process all are suspected that may have brought it down.
+            blamed = ((reason or "").split(":")[0].split(" or ") for reason in scores.reasons)
+            one.failed += sum(one.label in labels for labels in blamed)
             one.asked += scores.asked.get(one.label, 0)
             one.seconds += scores.seconds.get(one.label, 0.0)

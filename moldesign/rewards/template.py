@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from moldesign.chem.molecules import read
-from moldesign.rewards.catalogue import label_of
+from moldesign.rewards.catalogue import BUILT_IN, label_of
 from moldesign.rewards.entry import Direction, Entry
 from moldesign.rewards.shaping import Linear, Plateau, Shaping, Step
 from moldesign.rewards.trials import DRUGS
@@ -152,7 +152,8 @@ def component_toml(name: str, entry: Entry) -> str:
     if entry.shaping is not None:
         lines.append(f"# its shaping if it is given none: {_shaping(entry.shaping)}")
     elif not entry.unit_interval:
-        values = _of_drugs(entry)
+        # A plugin may hang or crash, and what is shown is made in the process of the command.
+        values = _of_drugs(entry) if BUILT_IN.get(name) is entry else []
         origin = "from the values of some drugs" if values else "any numbers"
         lines.append(f"# {origin}: take limits of your own")
         lines.append(f"shaping = {_shaping(shaping_for(entry.direction, values or [0.0, 1.0]))}")
@@ -187,7 +188,7 @@ def _of_drugs(entry: Entry) -> list[float]:
     try:
         parameters = entry.parameters.model_validate(dict(entry.example))
         values = entry.build(parameters)([read(smiles) for smiles in DRUGS.values()])
-    except Exception:  # a file that is not there, an extra, or whatever a plugin does
+    except Exception:  # a file that is not there, or an extra
         return []
     return [value for value in np.asarray(values).tolist() if math.isfinite(value)]
 

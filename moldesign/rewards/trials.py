@@ -25,6 +25,7 @@ from moldesign.rewards import catalogue
 from moldesign.rewards.crew import START_S
 from moldesign.rewards.entry import Entry
 from moldesign.rewards.external import shorten
+from moldesign.rewards.interpreters import call
 from moldesign.rewards.processes import Process
 from moldesign.rewards.reward import Reward, as_values
 from moldesign.rewards.strict import Strict, explain
@@ -55,12 +56,6 @@ MAX_LOSSES = 2
 
 #: Two values are the same up to this share of them: another order of summing may do as much.
 SAME = 1e-6
-
-#: The worker imports what its parent could import, whatever directory it starts in.
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    " from moldesign.rewards.trials import serve; serve()"
-)
 
 Fault = Literal["", "raised", "count", "type", "lost"]
 Verdict = Literal["ok", "warning", "broken", "unknown"]
@@ -301,7 +296,7 @@ class _Subject:
     def start(self) -> Facts:
         """Start the process, if it is not running. Errors as `try_reward`."""
         if self._process is None or self._facts is None:
-            self._process = Process([sys.executable, "-c", _START, json.dumps(sys.path)])
+            self._process = Process(call("moldesign.rewards.trials", "serve"))
             answer = self._exchange(self._setup, self._setup["limit_s"])
             if isinstance(answer, str):
                 raise RewardError(f"reward '{self._setup['name']}' cannot be loaded: {answer}")

@@ -7,25 +7,36 @@ import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from moldesign.errors import UsageError
 
 _trusted: dict[Path, str] = {}
+_addresses: set[str] = set()
 
-#: Programs that run whatever stands behind these words: to trust them is not to trust that.
+#: This machine.
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+#: Programs that run whatever they are given: to trust them is to trust nothing of that.
 _INTERPRETERS = frozenset("python pypy sh bash dash zsh ksh fish perl ruby node Rscript php lua".split())
-_INLINE = frozenset({"-c", "-m", "-e", "-E", "-r", "--eval", "-p", "--print"})
+
+#: What may stand before the file that an interpreter runs.
+_HARMLESS = frozenset({"-u", "-B", "-I", "-P", "-s", "-E", "-O"})
 
 
 def trust(paths: Iterable[str | Path]) -> None:
-    """Allow this process, and the workers that it starts, to run these files.
+    """Allow this process, and the workers that it starts, to run these files and to speak to these addresses.
 
-    A name without a slash that is no file here is looked for on PATH, as a shell would.
+    A name without a slash that is no file here is looked for on PATH, as a shell would. An address is
+    `https://host` or `http://host:8000`.
 
     Raises:
         UsageError: no such file.
     """
     for given in paths:
+        if "://" in str(given):
+            _addresses.add(_origin(str(given)))
+            continue
         path = _resolved(given)
         if path is None:
             raise UsageError(f"--trust-plugin {given}: no such file")
@@ -33,8 +44,25 @@ def trust(paths: Iterable[str | Path]) -> None:
 
 
 def trusted() -> dict[str, str]:
-    """The SHA-256 of every file that may run, by its path: for the record, and for workers."""
-    return {str(path): digest for path, digest in _trusted.items()}
+    """The SHA-256 of every file that may run, by its path, and nothing by every address that may be asked."""
+    return {str(path): digest for path, digest in _trusted.items()} | dict.fromkeys(sorted(_addresses), "")
+
+
+def require_address(url: str, what: str) -> None:
+    """Pass only if molecules may be sent to the host of the URL: this machine, or one that the user trusts.
+
+    Raises:
+        UsageError: not trusted; the message holds the flag to give.
+    """
+    host = urlsplit(url).hostname or ""
+    if host in _HERE or _origin(url) in _addresses:
+        return
+    raise UsageError(f"{what} sends molecules to {host}: if you trust it, add --trust-plugin {_origin(url)}")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
 
 
 def require(path: str | Path, what: str) -> Path:
@@ -59,7 +87,8 @@ def require(path: str | Path, what: str) -> Path:
 def require_command(arguments: Sequence[str], what: str) -> None:
     """Pass only if the program, and every file among its arguments, is trusted.
 
-    A trusted interpreter runs trusted files only: code on its command line is refused.
+    An interpreter has to be given a file to run, which then is trusted too: code on its command line, a
+    module or a folder is refused.
 
     Raises:
         UsageError: as `require`; the message holds every flag that is missing.
@@ -68,15 +97,17 @@ def require_command(arguments: Sequence[str], what: str) -> None:
     found = shutil.which(program)
     if found is None:
         raise UsageError(f"{what}: no such program: {program}")
-    inline = [word for word in rest if word in _INLINE]
-    if inline and Path(program).name.rstrip("0123456789.") in _INTERPRETERS:
-        raise UsageError(f"{what} runs code given by {inline[0]}: put it into a file, which can be trusted")
-    words = {program: Path(found), **{word: Path(word) for word in rest if _is_file(word)}}
-    missing = [word for word, path in words.items() if path.resolve() not in _trusted]
+    if Path(program).name.rstrip("0123456789.") in _INTERPRETERS:
+        script = next((word for word in rest if word not in _HARMLESS), "")
+        if not _is_file(script):
+            given = script[:40]
+            raise UsageError(f"{what}: give {program} a file to run, which can be trusted, not {given!r}")
+    files = [(program, Path(found)), *((word, Path(word)) for word in rest if _is_file(word))]
+    missing = [word for word, path in files if path.resolve() not in _trusted]
     if missing:
-        flags = " ".join(f"--trust-plugin {shlex.quote(word)}" for word in missing)
+        flags = " ".join(f"--trust-plugin {shlex.quote(word)}" for word in dict.fromkeys(missing))
         raise UsageError(f"{what} runs {shlex.join(arguments)}: if you trust it, add {flags}")
-    for path in words.values():
+    for _, path in files:
         require(path, what)
 
 

@@ -40,7 +40,3 @@ def main() -> None:
             say({"scores": [dock(smiles) for smiles in request["smiles"]]})
         except Exception as error:
             say({"error": f"{type(error).__name__}: {error}"})
-
-
-if __name__ == "__main__":
-    main()

@@ -6,17 +6,17 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import sys
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
 from moldesign.chem.molecules import InvalidMolecule, reread
 from moldesign.errors import MoldesignError, RewardError, UsageError
+from moldesign.rewards.messages import receive, send
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.scores import Scores
 from moldesign.rewards.trust import trust, trusted
@@ -53,7 +53,7 @@ class Setup:
                 "a Python function cannot be sent to worker processes, nor a command; use one worker"
             )
         spec, labels = objective.spec(), objective.labels
-        isolated = [leaf.label for leaf in objective.leaves if leaf.entry.isolated]
+        isolated = [leaf.label for leaf in objective.leaves if leaf.isolated]
         suspects = " or ".join(isolated or [leaf.label for leaf in objective.leaves])
         return cls(spec, labels, suspects, objective.limit_s, objective.cost_us, trusted(), memory_mb)
 
@@ -84,16 +84,20 @@ class Answer:
     finished: bool = False
     #: Whether the worker has taken so much memory that a new one should take its place.
     grown: bool = False
-    seconds: float = 0.0
 
 
-def serve(connection: Connection) -> None:
-    """Answer chunks of SMILES until the connection ends: a worker's whole life."""
+def serve() -> None:
+    """Answer chunks of SMILES until the connection ends: a worker's whole life.
+
+    The only argument of the program: the descriptor of the connection.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # it was started with every signal held back
     _die_with_parent()
     try:
-        setup: Setup = connection.recv()
+        connection = socket.socket(fileno=int(sys.argv[1]))
+        connection.set_inheritable(False)  # it is none of the programs' that a reward starts
+        setup: Setup = receive(connection)
         _serve(connection, setup)
     except (EOFError, OSError):
         pass  # the parent closed the connection, or a reward closed our end of it: either way it is over
@@ -102,36 +106,36 @@ def serve(connection: Connection) -> None:
         _leave(1)
 
 
-def _serve(connection: Connection, setup: Setup) -> None:
+def _serve(connection: socket.socket, setup: Setup) -> None:
     limit = setup.memory_mb * 2**20
     limit_memory(limit)
     try:
         objective = setup.build()
-    except MoldesignError as error:
-        connection.send(Answer(error=error))
-        return
-    except MemoryError:
-        what = f"the objective needs more memory than {setup.memory_mb} MB to be loaded"
-        connection.send(Answer(error=RewardError(what)))
-        return
     except Exception as error:
-        what = f"the objective cannot be built in a worker process: {type(error).__name__}: {error}"
-        connection.send(Answer(error=RewardError(" ".join(what.split()))))
+        send(connection, Answer(error=_why_not_built(error, setup.memory_mb)))
         return
-    connection.send(Answer())
+    send(connection, Answer())
     # A model that is large from the start is no leak.
     grown = (limit + _memory()) // 2
     home = Path.cwd()
     while True:
-        chunk: list[str] = connection.recv()
+        chunk: list[str] = receive(connection)
         answer = _answer(objective, chunk, setup.memory_mb, grown)
         with contextlib.suppress(OSError):
             os.chdir(home)
-        connection.send(answer)
+        send(connection, answer)
+
+
+def _why_not_built(error: Exception, memory_mb: int) -> MoldesignError:
+    if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+        return RewardError(f"the objective needs more memory than {memory_mb} MB to be loaded")
+    if isinstance(error, MoldesignError):
+        return error
+    what = f"the objective cannot be built in a worker process: {type(error).__name__}: {error}"
+    return RewardError(" ".join(what.split()))
 
 
 def _answer(objective: Objective, chunk: Sequence[str], memory_mb: int, grown: int) -> Answer:
-    started = time.perf_counter()
     try:
         scores = _evaluate(objective, chunk)
     except MoldesignError as error:
@@ -145,8 +149,7 @@ def _answer(objective: Objective, chunk: Sequence[str], memory_mb: int, grown: i
     # left behind: only a new worker can tell.
     if any(reason is not None and "MemoryError" in reason for reason in scores.reasons):
         return Answer(lost=f"needs more memory than {memory_mb} MB")
-    seconds = time.perf_counter() - started
-    return Answer(scores, finished=objective.finished, grown=_memory() > grown, seconds=seconds)
+    return Answer(scores, finished=objective.finished, grown=_memory() > grown)
 
 
 def _evaluate(objective: Objective, chunk: Sequence[str]) -> Scores:

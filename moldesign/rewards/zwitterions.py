@@ -16,7 +16,9 @@ class ZwitterionParameters(Strict):
     """Whether the charges must be written."""
 
     ionisable: bool = Field(
-        False, description="also a molecule that has a strong acid and a strong base, charges written or not"
+        False,
+        description="also a molecule with an acid and a base that are both charged at pH 7.4, by estimated"
+        " pKa, however they are written",
     )
 
 

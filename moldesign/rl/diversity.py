@@ -28,19 +28,19 @@ class ScaffoldMemory:
         self.min_reward = min_reward
         self.counts: Counter[str] = Counter()
 
-    def discount(self, smiles: Sequence[str], rewards: np.ndarray) -> np.ndarray:
-        """(n,) rewards after the discount, the memory then holding these molecules too.
+    def shares(self, smiles: Sequence[str], rewards: np.ndarray) -> np.ndarray:
+        """(n,) what each reward is to be multiplied by, the memory then holding these molecules too.
 
         Args:
             smiles: canonical SMILES; rows below min_reward are neither counted nor discounted.
         """
-        out = rewards.copy()
+        out = np.ones(len(rewards))
         for row, text in enumerate(smiles):
             if not rewards[row] >= self.min_reward:
                 continue
             scaffold = _scaffold(text)
             if rewards[row] > 0:  # a share of less than nothing would be more
-                out[row] *= max(0.0, 1.0 - self.counts[scaffold] / self.bucket_size)
+                out[row] = max(0.0, 1.0 - self.counts[scaffold] / self.bucket_size)
             self.counts[scaffold] += 1
         return out
 

@@ -15,6 +15,8 @@ class Remembered:
     smiles: str
     written: str
     reward: float
+    #: What the diversity discount left of it.
+    share: float = 1.0
 
 
 class ReplayMemory:

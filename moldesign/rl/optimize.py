@@ -89,9 +89,11 @@ def optimize(
             valid = np.array([evaluations[i].status != "invalid" for i in rows], dtype=bool)
             rewards = worth[rows]
             rewards[~valid] = np.min(rewards[valid], initial=0.0)
+            shares = np.ones(len(rows))
             if settings_.diversity:
                 molecules = [evaluations[i].smiles for i, ok in zip(rows, valid, strict=True) if ok]
-                rewards[valid] = scaffolds.discount(molecules, rewards[valid])
+                shares[valid] = scaffolds.shares(molecules, rewards[valid])
+                rewards *= shares
             if not rows and not again:
                 # Every new molecule failed: nothing to learn from.
                 nll = float(drawn.nll.mean())
@@ -107,8 +109,8 @@ def optimize(
 
             # Remember.
             replay.add(
-                Remembered(evaluations[i].smiles, written[i], float(reward))
-                for i, reward, ok in zip(rows, rewards, valid, strict=True)
+                Remembered(evaluations[i].smiles, written[i], float(reward), float(share))
+                for i, reward, share, ok in zip(rows, rewards, shares, valid, strict=True)
                 if ok
             )
             run.record_step(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from moldesign.rewards.component import combined, factor
+from moldesign.rewards.component import combined, front_points
 from moldesign.rewards.fronts import by_preference, on_front
 from moldesign.rewards.objective import Drawn, Objective, Schedule
 from moldesign.rewards.oracle import Evaluation
@@ -24,8 +24,8 @@ class Preference:
     """Rewards of a batch: the recorded scores; or, with weights that move or with `pareto`, of the moment.
 
     With `pareto` the molecules of a batch and of the front found so far are ordered by
-    non-dominated sorting and crowding; the i-th of n, from 0, is worth 1 - i / n, times its
-    penalties and filters (the rank reward of DrugEx, Liu et al., J. Cheminf. 13, 85, 2021).
+    non-dominated sorting and crowding; the i-th of n, from 0, is worth 1 - i / n (the rank reward
+    of DrugEx, Liu et al., J. Cheminf. 13, 85, 2021). Penalties count in every score.
     """
 
     def __init__(self, objective: Objective, seed: int) -> None:
@@ -58,8 +58,12 @@ class Preference:
             end = np.array([weighting.final.get(node.label, node.weight) for node, _ in self._scores])
             self._weights = start + (end - start) * min(1.0, progress)
 
-    def rewards(self, evaluations: Sequence[Evaluation]) -> Values:
-        """(n,) NaN where a molecule has no score."""
+    def rewards(self, evaluations: Sequence[Evaluation], *, remember: bool = True) -> Values:
+        """(n,) NaN where a molecule has no score.
+
+        Args:
+            remember: whether the front is to hold what belongs on it from now on.
+        """
         rewards = np.array([evaluation.score for evaluation in evaluations], dtype=np.float64)
         if not self.moves:
             return rewards
@@ -73,8 +77,7 @@ class Preference:
         }
         nodes = [node for node, _ in self._nodes]
         if self._objective.combination == "pareto":
-            points = np.stack([shaped[node.label] for node, _ in self._scores], axis=1)
-            rewards[rows] = self._ranked(points) * factor(nodes, shaped)
+            rewards[rows] = self._ranked(front_points(nodes, shaped), remember=remember)
         else:
             rewards[rows] = combined(self._objective.combination, nodes, shaped, self._weights)
         return rewards
@@ -82,14 +85,18 @@ class Preference:
     def revalue(self, replay: ReplayMemory, recall: Callable[[str], Evaluation]) -> None:
         """Give the molecules of a replay memory what they are worth now."""
         if self.moves and len(replay):
-            replay.revalue([float(r) for r in self.rewards([recall(row.smiles) for row in replay.rows])])
+            known = [recall(row.smiles) for row in replay.rows]
+            worth = self.rewards(known, remember=False)
+            shares = [row.share for row in replay.rows]
+            replay.revalue([float(r) * share for r, share in zip(worth, shares, strict=True)])
 
-    def _ranked(self, points: Values) -> Values:
-        """(n,) of the points (n, k) by their place among them and the front, which then holds them too."""
+    def _ranked(self, points: Values, *, remember: bool) -> Values:
+        """(n,) of the points (n, k) by their place among them and the front."""
         everything = np.concatenate([points, self._front])
         order = by_preference(everything)
         place = np.empty(len(order))
         place[order] = np.arange(len(order))
-        members = order[on_front(everything)[order]]
-        self._front = np.unique(everything[members[:_FRONT]], axis=0)
+        if remember:
+            members = order[on_front(everything)[order]]
+            self._front = np.unique(everything[members[:_FRONT]], axis=0)
         return 1.0 - place[: len(points)] / len(everything)

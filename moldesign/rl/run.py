@@ -36,6 +36,7 @@ from moldesign.records.journal import EventLog, StepsJournal
 from moldesign.records.ledger import Ledger
 from moldesign.records.run import RunDirectory
 from moldesign.rewards import trust
+from moldesign.rewards.component import front_points
 from moldesign.rewards.executors import ObjectivePool, open_evaluator
 from moldesign.rewards.fronts import hypervolume_curve, on_front
 from moldesign.rewards.loading import load_objective
@@ -61,6 +62,7 @@ class Run:
     Attributes:
         candidates: every scored molecule, best first (docs/candidates.md); there after `finish`.
         ledger: every oracle call in order, failures included; there after `finish`.
+        hypervolume: calls, size of the front found by then, what it dominates; empty for one objective.
         stopped_by: why the run ended.
         path: the run directory; None for a run without files.
     """
@@ -84,6 +86,7 @@ class Run:
         self.stopped_by = ""
         self.candidates = pd.DataFrame()
         self.ledger = pd.DataFrame()
+        self.hypervolume = pd.DataFrame()
         self.path = None if scratch else directory.path
         self._directory, self._scratch, self._on_step = directory, scratch, on_step
         self._export = export
@@ -169,6 +172,7 @@ class Run:
         self._finished = True
         self._save_agent()
         self.ledger = self._ledger.read()
+        self.hypervolume = self._front_curve()
         ranked = best_first(self.ledger)
         smiles = ranked["smiles"].tolist()
         self.candidates = candidates_table(
@@ -198,9 +202,7 @@ class Run:
                 figures.draw_learning_curve(self.ledger, self._directory.learning_curve)
         self._log.write("finished", reason=self.stopped_by, calls=self.oracle.calls, steps=self._step)
 
-    @property
-    def hypervolume(self) -> pd.DataFrame:
-        """Calls, members of the front found by then, and the hypervolume of it; empty for one objective."""
+    def _front_curve(self) -> pd.DataFrame:
         scored = self.ledger[self.ledger["score"] > 0]
         curve = (
             hypervolume_curve(self._desirabilities(scored), scored["call"]) if self.objective.several else []
@@ -216,10 +218,14 @@ class Run:
         return member
 
     def _desirabilities(self, rows: pd.DataFrame) -> np.ndarray:
-        """(n, k) of the k components of role score."""
-        names = dict(zip(self.objective.labels, component_columns(self.objective.labels), strict=True))
-        columns = [names[node.label][1] for node in self.objective.components if node.role == "score"]
-        return rows[columns].to_numpy(dtype=np.float64)
+        """(n, k) of the k components of role score, penalties and filters in them."""
+        labels = self.objective.labels
+        columns = component_columns(labels)
+        shaped = {
+            label: rows[name].to_numpy(dtype=np.float64)
+            for label, (_, name) in zip(labels, columns, strict=True)
+        }
+        return front_points(self.objective.components, shaped)
 
     def _component_costs(self) -> pd.DataFrame:
         return pd.DataFrame(

@@ -56,12 +56,14 @@ class Watch:
 
     @property
     def progress(self) -> float:
-        """Share of the calls, or of the steps, that is done, 0 to 1: the larger; 0 without such a limit."""
+        """Share of the calls, steps or hours that is done, 0 to 1: the largest of those with a limit."""
         shares = [0.0]
         if self.settings.budget is not None:
             shares.append(self.oracle.calls / self.settings.budget)
         if self.settings.max_steps is not None:
             shares.append(self.step / self.settings.max_steps)
+        if self.settings.max_hours is not None:
+            shares.append((time.monotonic() - self._started) / (3600 * self.settings.max_hours))
         return min(1.0, max(shares))
 
     def stop_reason(self) -> str:

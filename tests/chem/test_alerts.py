@@ -57,6 +57,26 @@ def test_the_sets_of_chembl_are_told_apart_and_none_counts_twice() -> None:
     assert matches(rhodanine, ["PAINS_A"]) == ["PAINS_A ene_rhod_A(235)"]
 
 
+@pytest.mark.parametrize(
+    ("smiles", "alerts"),
+    [
+        # Counts: a flag from two nitro groups on, exclusion from three on; two thiols.
+        ("Cc1ccc([N+](=O)[O-])cc1", []),
+        ("Cc1ccc([N+](=O)[O-])cc1[N+](=O)[O-]", ["NIBR nitro_count_2"]),
+        ("CCS", []),
+        ("SCCCCCS", ["NIBR thiol_count_2"]),
+        # An alkyl azide is annotated only, an acyl azide excluded.
+        ("CN=[N+]=[N-]", []),
+        ("O=C(N=[N+]=[N-])c1ccccc1", ["NIBR azide_acylated", "NIBR diazo_acyl"]),
+    ],
+)
+def test_nibr_flags_and_excludes_by_count_and_its_annotations_are_no_alerts(
+    smiles: str, alerts: list[str]
+) -> None:
+    assert matches(read(smiles), ["NIBR"]) == alerts
+    assert has_alert(read(smiles), ["NIBR"]) is bool(alerts)
+
+
 def test_a_file_of_comma_separated_values(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text('"[F,Cl]",halogen,1\n[N+](=O)[O-],nitro\n\nC=O\n', encoding="utf-8")

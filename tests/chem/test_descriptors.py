@@ -47,6 +47,46 @@ def test_aspirin(name: str, value: float) -> None:
     assert number == pytest.approx(value, abs=1e-3)
 
 
+def test_penalised_logp_is_what_the_papers_compute() -> None:
+    # log P 1.3101, SA 1.580, no ring above six.
+    assert descriptors.penalised_logp(ASPIRIN) == pytest.approx(1.3101 - 1.580, abs=1e-3)
+    ring = read("C1CCCCCCCCC1")  # ten atoms: four too many
+    by_hand = descriptors.logp(ring) - descriptors.sa_score(ring) - 4
+    assert descriptors.penalised_logp(ring) == pytest.approx(by_hand)
+    small = read("C1CC1")
+    by_hand = descriptors.logp(small) - descriptors.sa_score(small)
+    assert descriptors.penalised_logp(small) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "bonds"),
+    [
+        ("C", 0),
+        ("CCC", 0),
+        ("CCCC", 1),
+        ("CCCCCCCC", 5),
+        ("c1ccccc1CCCc1ccccc1", 4),
+        # A ring and an amide end a chain: 2 and 3 bonds; 3 and 1.
+        ("CCCc1ccc(CCCC)cc1", 3),
+        ("CCCCC(=O)NCCC", 3),
+        # Of three arms of 2 bonds from one carbon, two make the longest path.
+        ("CCCC(CCC)CCC", 4),
+        ("CCCCO.CCCCCCO", 4),
+        ("CC#CCCC#CC", 1),
+    ],
+)
+def test_the_longest_chain_of_rotatable_bonds(smiles: str, bonds: int) -> None:
+    assert descriptors.max_consecutive_rotatable_bonds(read(smiles)) == bonds
+
+
+def test_the_bonds_that_rotate_are_those_that_rdkit_counts() -> None:
+    for smiles in ("CC(=O)Nc1ccc(OCC)cc1", "CC(C)(C)CCNC(=O)OC", "CCOC(=O)C#CCC(F)(F)F", "CC(N)=[NH+]CCOC=O",
+                   "CN(C)CCCN1c2ccccc2CCc2ccccc21", "CCCCN1C(=O)C(c2ccccc2)N=C1N(C)C"):  # fmt: skip
+        mol = read(smiles)
+        bonds = mol.GetSubstructMatches(descriptors._rotatable())
+        assert len(bonds) == descriptors.rotatable_bonds(mol), smiles
+
+
 def test_names_of_aspirin() -> None:
     assert descriptors.formula(ASPIRIN) == "C9H8O4"
     assert descriptors.inchikey(ASPIRIN) == "BSYNRYMUTXBXSQ-UHFFFAOYSA-N"

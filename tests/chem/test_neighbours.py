@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from moldesign.chem.fingerprints import fingerprint, tanimoto
+from moldesign.chem.fingerprints import CircularKind, fingerprint, tanimoto
 from moldesign.chem.molecules import read
-from moldesign.chem.neighbours import CircularKind, NearestNeighbours
+from moldesign.chem.neighbours import NearestNeighbours
 
 CELECOXIB = read("Cc1ccc(cc1)c1cc(nn1c1ccc(cc1)S(N)(=O)=O)C(F)(F)F")
 

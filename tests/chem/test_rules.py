@@ -77,6 +77,22 @@ def test_cns_mpo_by_hand() -> None:
     assert rules.cns_mpo(propranolol) == pytest.approx(1 + 1 + 1 + 1 + 0.5 + 0.25, abs=1e-3)
 
 
+def test_cns_mpo_of_a_salt_is_that_of_its_largest_fragment() -> None:
+    assert rules.cns_mpo(read("CCCCCC(=O)[O-].[Na+]")) == pytest.approx(rules.cns_mpo(read("CCCCCC(=O)O")))
+    amine = rules.cns_mpo(read("CNCCC(c1ccccc1)Oc1ccccc1"))
+    for salt in ("CNCCC(c1ccccc1)Oc1ccccc1.Cl", "C[NH2+]CCC(c1ccccc1)Oc1ccccc1.[Cl-]"):
+        assert rules.cns_mpo(read(salt)) == pytest.approx(amine)
+    assert rules.cns_mpo(read("[NH3+]CCC(=O)[O-]")) == pytest.approx(rules.cns_mpo(read("NCCC(=O)O")))
+
+
+@pytest.mark.parametrize(
+    "smiles", ["C[N+](C)(C)CC(=O)[O-]", "C[N+](C)(C)CCO.[Cl-]", "C[n+]1ccccc1CCS(=O)(=O)[O-]"]
+)
+def test_cns_mpo_of_a_permanent_charge_is_none_also_where_the_molecule_is_neutral(smiles: str) -> None:
+    with pytest.raises(ValueError, match="permanently charged"):
+        rules.cns_mpo(read(smiles))
+
+
 def test_cns_mpo_takes_the_molecule_neutral() -> None:
     base, salt = read("CNCCC(c1ccccc1)Oc1ccccc1"), read("C[NH2+]CCC(c1ccccc1)Oc1ccccc1")
     assert rules.cns_mpo(salt) == pytest.approx(rules.cns_mpo(base))

@@ -43,6 +43,14 @@ def test_charges_as_they_are_written(smiles: str, expected: bool) -> None:
         ("NC(=N)NCCCC(=O)O", True),
         ("OC(=O)CCC(=[NH2+])N", True),
         ("C[N+](C)(C)CC(=O)O", True),
+        ("NCCC(=O)O", True),
+        ("C[N+](C)(C)CC(=O)[O-]", True),
+        # A base that fluorine weakens, and one of pKa 7.3.
+        ("O=C(O)CCNCC(F)(F)F", False),
+        ("O=C(O)CCNCC(F)F", False),
+        # An acid that is none of a carbon.
+        ("CC(=O)NS(=O)(=O)c1ccc(CN)cc1", True),
+        ("C[N+](C)(C)CCO.CC(=O)[O-]", False),
         # Bases too weak: aniline, amide, sulfonamide, pyridine, cyanoguanidine.
         ("Nc1ccccc1C(=O)O", False),
         ("CC(=O)NCC(=O)O", False),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
 import re
 import signal
+import stat
+import struct
 import subprocess
 import sys
 import time
@@ -59,6 +62,14 @@ def signal_itself(number: int) -> float:
     return 0.5
 
 
+def write_to_descriptors(data: bytes) -> float:
+    for number in range(3, 100):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, data)
+    return 0.5
+
+
 #: What a molecule of so many carbons does, and the reason that it fails with.
 DEEDS: dict[str, tuple[Callable[[], Any], str]] = {
     "raises": (raise_error, "hostile: ValueError: no such molecule"),
@@ -78,6 +89,14 @@ DEEDS: dict[str, tuple[Callable[[], Any], str]] = {
     "gives text": (lambda: "0.5", "hostile: TypeError: gave text where a number belongs: '0.5'"),
     "gives several": (lambda: [0.5, 0.5], "hostile: TypeError"),
     "gives too few": (lambda: (), "hostile: ValueError: gave 0 values for 1 molecules"),
+    "writes among answers": (
+        lambda: write_to_descriptors(b"\0\0\0\1"),
+        "hostile: wrote among the answers of its worker process",
+    ),
+    "announces what never comes": (
+        lambda: write_to_descriptors(struct.pack("!4sQ", b"mold", 2**24)),
+        "hostile: took longer than 2 s",
+    ),
 }
 CULPRITS = {"C" * (i + 1) + "O": deed for i, (deed, _) in enumerate(DEEDS.values())}
 
@@ -141,6 +160,12 @@ def kills_its_parent(smiles: list[str]) -> list[float]:
 def slow(smiles: list[str]) -> list[float]:
     time.sleep(0.05 * len(smiles))
     return [1 / len(one) for one in smiles]
+
+
+def tells_company(smiles: list[str]) -> list[float]:
+    """1/molecules of the call; a molecule takes much longer than anybody expects."""
+    time.sleep(0.15 * len(smiles))
+    return [1 / len(smiles)] * len(smiles)
 
 
 def _broken(_: NoParameters) -> Reward:

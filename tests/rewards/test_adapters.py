@@ -61,6 +61,22 @@ def test_what_a_function_cannot_value_is_failed_and_the_others_are_not() -> None
     ]
 
 
+@pytest.mark.parametrize("adapt", [of_smiles, of_mol])
+def test_one_that_raises_does_not_make_the_others_be_asked_again(adapt: Any) -> None:
+    asked: list[int] = []
+
+    def value(molecule: Any) -> float:
+        asked.append(len(asked))
+        if len(asked) == 2:
+            raise ArithmeticError("the second")
+        return 1.0
+
+    raw, reasons = Component(reward=adapt(value), label="x").raw(MOLS)
+    np.testing.assert_array_equal(raw, [1.0, math.nan, 1.0])
+    assert len(asked) == len(MOLS)
+    assert "ArithmeticError: the second" in str(reasons)
+
+
 def test_a_component_is_called_like_the_function() -> None:
     component = Component(reward=of_smiles(length), shaping=Linear(zero=0, one=30))
     assert component.label == "length"

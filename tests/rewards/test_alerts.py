@@ -16,6 +16,8 @@ def test_alerts_are_counted_by_collection() -> None:
     assert structural_alerts(AlertsParameters(collections=["PAINS"]))(MOLS).tolist() == [0, 0]
     several = structural_alerts(AlertsParameters(collections=["BRENK", "CHEMBL_Dundee", "BRENK"]))
     assert several(MOLS).tolist() == [2, 0]
+    novartis = structural_alerts(AlertsParameters(collections=["NIBR"]))
+    assert novartis([read("CC(=O)Cl"), *MOLS]).tolist() == [1, 0, 0]  # of the aldehyde an annotation
 
 
 def test_the_users_alerts_are_added_or_stand_alone(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import py_compile
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -94,9 +95,11 @@ def test_a_command_needs_trust_in_its_program_and_in_its_files(
         trust.require_command(command, "reward 'x'")
     trust.trust(["score.py"])
     trust.require_command(command, "reward 'x'")
-    for inline in (["sh", "-c", "true"], ["python3", "-c", "x" * 5000], [sys.executable, "-m", "this"]):
-        with pytest.raises(UsageError, match="put it into a file"):
-            trust.require_command(inline, "reward 'x'")
+    inline = ("-c true", "-ec true", "-cimport", "-m this", "-- -c", "-X score.py", "", "x" * 5000)
+    for words in (*inline, str(tmp_path)):
+        with pytest.raises(UsageError, match="a file to run, which can be trusted"):
+            trust.require_command([sys.executable, *words.split()], "reward 'x'")
+    trust.require_command(["sh", "score.py", "-c"], "reward 'x'")
     with pytest.raises(UsageError, match="no such program: no-such-program"):
         trust.require_command(["no-such-program"], "reward 'x'")
 
@@ -117,3 +120,70 @@ def test_a_plugin_may_print_and_hold_dataclasses(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "hello\n"
+
+
+def test_molecules_are_sent_to_this_machine_and_to_trusted_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "_addresses", set())
+    for here in ("http://localhost:8000/score", "http://127.0.0.1/", "http://[::1]:80/"):
+        trust.require_address(here, "reward 'http'")
+    url = "https://user:secret@scores.example.com:8443/v1?key=x"
+    with pytest.raises(UsageError, match="add --trust-plugin https://scores.example.com:8443$") as caught:
+        trust.require_address(url, "reward 'http'")
+    assert "secret" not in str(caught.value)
+    trust.trust(["https://Scores.example.com:8443"])
+    trust.require_address(url, "reward 'http'")
+    assert trust.trusted()["https://scores.example.com:8443"] == ""
+    for other in (
+        "http://scores.example.com:8443/",
+        "https://scores.example.com/",
+        "http://localhost.evil.com",
+    ):
+        with pytest.raises(UsageError, match="if you trust it"):
+            trust.require_address(other, "reward 'http'")
+
+
+def test_a_plugin_runs_isolated_also_if_it_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trust, "_trusted", {})
+    plugin = tmp_path / "entry.py"
+    plugin.write_text(
+        "from moldesign.rewards.entry import Entry\n"
+        "from moldesign.rewards.reward import per_molecule\n"
+        "one = Entry('one', '', lambda _: per_molecule(lambda mol: 1.0), unit_interval=True)\n"
+        "def leave(_):\n    print('building')\n    raise SystemExit(0)\n"
+        "leaves = Entry('leaves', '', leave, unit_interval=True)\n"
+    )
+    trust.trust([plugin])
+    assert Objective.model_validate({"components": [{"reward": f"{plugin}:one"}]}).isolated
+    with pytest.raises(RewardError, match="'leaves' cannot be built: RuntimeError: called sys.exit"):
+        Component.model_validate({"reward": f"{plugin}:leaves"})
+
+
+def test_the_code_that_runs_is_that_of_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(trust, "_trusted", {})
+    plugin = tmp_path / "cached.py"
+    plugin.write_text("def value(smiles):\n    return [0.25 for _ in smiles]\n")
+    other = tmp_path / "other.py"
+    other.write_text("def value(smiles):\n    return [1.00 for _ in smiles]\n")
+    compiled = py_compile.compile(
+        str(other), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, doraise=True
+    )
+    assert compiled is not None
+    Path(compiled).rename(Path(compiled).with_name(Path(compiled).name.replace("other", "cached")))
+    trust.trust([plugin])
+    objective = Objective.model_validate({"components": [{"reward": f"{plugin}:value"}]})
+    assert objective.evaluate([read("CCO")]).score.tolist() == [0.25]
+
+
+def test_cached_values_of_a_plugin_are_its_code_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(trust, "_trusted", {})
+    keys = []
+    for folder, value in (("a", 0.25), ("b", 1.0), ("c", 0.25)):
+        (tmp_path / folder).mkdir()
+        text = f"def value(smiles):\n    return [{value} for _ in smiles]\n"
+        (tmp_path / folder / "mine.py").write_text(text)
+        monkeypatch.chdir(tmp_path / folder)
+        trust.trust(["mine.py"])
+        keys.append(Component.model_validate({"reward": "mine.py:value", "cache": True}).cache_key)
+    assert keys[0] == keys[2] != keys[1]

@@ -90,6 +90,34 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(dask: Any) -> None:
     assert scores.reasons == [None] * len(MOLS)
 
 
+def test_runs_that_share_a_cluster_leave_each_other_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = tmp_path / "gate"
+    monkeypatch.setenv("HOSTILE_GATE", str(gate))
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, dashboard_address=":0", silence_logs=50
+        ) as shared,
+        distributed.Client(shared) as client,
+        DaskPool(objective("waits"), shared.scheduler_address) as mine,
+    ):
+        # Whatever is idle is ended at once.
+        client.run(lambda: setattr(cluster, "IDLE_S", -1.0))
+        handle = mine.submit(MOLS[:1])
+        while not any(client.run(lambda: list(cluster._held)).values()):
+            time.sleep(0.01)
+        with DaskPool(objective("slow"), shared.scheduler_address) as other:
+            assert other.evaluate(MOLS[:1]).reasons == [None]
+        with DaskPool(objective("waits"), shared.scheduler_address) as twin:
+            twin.submit(MOLS[:1])
+            while len(*client.run(lambda: list(cluster._held)).values()) < 2:
+                time.sleep(0.01)
+        assert not handle.done()
+        gate.touch()
+        assert handle.result().reasons == [None]
+
+
 def test_a_molecule_that_hangs_or_crashes_ends_no_dask_worker(dask: Any) -> None:
     with (
         DaskPool(objective("hostile", limit_s=1.0), dask.scheduler_address) as pool,
@@ -132,7 +160,8 @@ def test_other_versions_give_no_scores(dask: Any, monkeypatch: pytest.MonkeyPatc
         pool.evaluate(MOLS)
 
 
-def test_a_cluster_that_goes_away_ends_the_run() -> None:
+def test_a_cluster_that_goes_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_S", 3.0)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as gone:
@@ -141,6 +170,8 @@ def test_a_cluster_that_goes_away_ends_the_run() -> None:
         handle = pool.submit(MOLS)
     with pytest.raises(RewardError, match="Dask cluster at .* cannot score"):
         handle.result()
+    with pytest.raises(RewardError, match="Dask cluster at .* cannot score"):
+        pool.evaluate(MOLS)
     pool.close()
 
 

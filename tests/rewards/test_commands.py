@@ -48,7 +48,7 @@ class Programs:
         path = self._directory / f"program_{len(list(self._directory.iterdir()))}.py"
         path.write_text("import csv, json, os, sys, time\n" + textwrap.dedent(body))
         trust.trust([path])
-        return reward_of([sys.executable, "-S", str(path), *arguments], **parameters)
+        return reward_of([sys.executable, "-I", str(path), *arguments], **parameters)
 
 
 @pytest.fixture
@@ -219,6 +219,43 @@ def test_one_that_takes_too_long_is_killed_with_all_that_it_started(
     assert time.monotonic() - started < 60
     for pid in (tmp_path / "pids").read_text().split():
         assert _gone(int(pid))
+
+
+@pytest.mark.parametrize("mode", ["stdin", "json_lines"])
+def test_one_that_only_hangs_is_given_up(of_text: Programs, mode: str) -> None:
+    body = "print('{\"ready\": true}', flush=True); time.sleep(600)"
+    objective = Objective.of(of_text(body, mode=mode, timeout_s=0.4))
+    with pytest.raises(RewardError, match=r"failed for 3 molecules in a row: .* within 0.4 s"):
+        objective.evaluate([read("C" * n) for n in range(1, 9)])
+
+
+def test_one_that_only_fails_is_given_up(of_text: Programs) -> None:
+    body = "lines = sys.stdin.read().split()\nprint([1 for _ in lines if 1 // lines.count('C')])"
+    reward = of_text(body, mode="stdin")
+    reward([read("C")])
+    with pytest.raises(
+        RewardError, match="command failed for 32 molecules in a row: .* exit code 1: ZeroDiv"
+    ):
+        Objective.of(reward).evaluate([read("C" * n) for n in range(2, 40)])
+
+
+@pytest.mark.parametrize("mode", ["stdin", "json_lines"])
+def test_a_file_that_changes_runs_no_more(tmp_path: Path, mode: str) -> None:
+    body = "import sys\nprint('{\"ready\": true}' if sys.argv[1:] else [7], flush=True)\n"
+    body += "for _ in sys.stdin: print('{\"scores\": [7]}', flush=True); break\n" * (mode == "json_lines")
+    script = tmp_path / "score.py"
+    script.write_text(body)
+    trust.trust([script])
+    words = [sys.executable, str(script), *(["--lines"] if mode == "json_lines" else [])]
+    objective = Objective.of(reward_of(words, mode=mode))
+    assert objective.evaluate(MOLS[:1]).score.tolist() == [7]
+    script.write_text(body + "#")
+    # The one that is running is the one that was trusted.
+    with pytest.raises(UsageError, match=r"score\.py has changed since it was trusted"):
+        objective.evaluate(MOLS[:2])
+    script.unlink()
+    with pytest.raises(UsageError, match="no such file"):
+        objective.evaluate(MOLS[:1])
 
 
 def _gone(pid: int) -> bool:

@@ -103,6 +103,18 @@ def test_ligands_that_cannot_be_docked_fail_alone_and_none_is_docked_twice(stand
     assert len((stand_in / "docked").read_text().splitlines()) == 5
 
 
+def test_files_that_lie_where_the_run_starts_are_not_imported(
+    stand_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = stand_in / "here"
+    here.mkdir()
+    for name in ("json", "random", "dockstring", "moldesign"):
+        (here / f"{name}.py").write_text(f"open({str(stand_in / 'marker')!r}, 'a').write({name!r})")
+    monkeypatch.chdir(here)
+    assert docker()([read("CCO")]).tolist() == [-3]
+    assert not (stand_in / "marker").exists()
+
+
 def test_a_ligand_that_takes_too_long(stand_in: Path) -> None:
     reward = docker(timeout_s=1.5)
     reward([read("C")])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import lzma
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from moldesign.assets import corpus_path
+from moldesign.rewards import trust
 from moldesign.rewards.advice import Warn, limits
 from moldesign.rewards.component import Component, Group, combined
 from moldesign.rewards.explanation import explain
@@ -463,12 +465,35 @@ def test_per_cent_for_a_fraction_is_told() -> None:
     )
 
 
+def test_nobody_promised_that_a_plain_function_gives_fractions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "_trusted", {})
+    path = tmp_path / "plain.py"
+    path.write_text("def score(smiles):\n    return [7.0 for _ in smiles]\n")
+    trust.trust([path])
+    component = {"reward": f"{path}:score", "label": "x", "shaping": {"kind": "linear", "zero": 0, "one": 50}}
+    said = text(objective(QED, component), qed=ramp(0.2, 0.9), x=RANDOM.permutation(ramp(0, 1)))
+    assert "'x' has raw values 0 to 1, far from the limits 0 and 50" in said
+    assert "put them where the raw values lie" in said
+    # At most 20 of something, and the molecules have up to 2.
+    component = {**component, "shaping": {"kind": "step", "high": 20}}
+    assert warned(objective(QED, component), qed=ramp(0.2, 0.9), x=np.arange(40) % 3) == [("saturated", "x")]
+
+
 def test_limits_of_the_other_sign_are_told() -> None:
     docked = {"reward": "logp", "label": "affinity", "shaping": {"kind": "linear", "zero": 5, "one": 10}}
     assert warned(objective(docked), affinity=ramp(-11, -6)) == [("unit", "affinity")]
     assert "check the sign" in text(objective(docked), affinity=ramp(-11, -6))
     right = {**docked, "shaping": {"kind": "linear", "zero": -5, "one": -12}}
     assert warned(objective(right), affinity=ramp(-11, -6)) == []
+
+
+@pytest.mark.parametrize("raw", [ramp(-0.9, -0.2), ramp(-0.09, -0.02)])
+def test_a_quantity_of_both_signs_that_is_only_too_small_has_no_wrong_sign(raw: Any) -> None:
+    natural = {"reward": "np_likeness", "shaping": {"kind": "linear", "zero": 1, "one": 3}}
+    assert warned(objective(natural), np_likeness=raw) == [("zero", "np_likeness")]
+    assert "move the limits of its shaping (1 and 3)" in text(objective(natural), np_likeness=raw)
 
 
 @pytest.mark.parametrize(

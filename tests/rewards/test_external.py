@@ -155,13 +155,60 @@ def test_a_molecule_that_hangs_the_scorer_fails_alone(scorers: Scorers) -> None:
     )
     scores = Objective.of(scorer).evaluate(MOLS)
     np.testing.assert_array_equal(scores.score, [0.5, np.nan, 0.5])
-    assert scores.reasons[1] == "score: ScorerError: no answer within 1.5 s"
+    assert scores.reasons[1] == "score: ScorerTimeoutError: no answer within 1.5 s"
 
 
 def test_a_scorer_that_only_dies_is_given_up(scorers: Scorers) -> None:
     objective = Objective.of(scorers('say({"ready": True}); asked(); sys.exit("no licence")'))
-    with pytest.raises(RewardError, match="3 times in a row: scorer ended: no licence"):
+    with pytest.raises(RewardError, match="failed for 3 molecules in a row: scorer ended: no licence"):
         objective.evaluate(MOLS)
+
+
+DIES = """
+    say({"ready": True})
+    while "smiles" in (request := asked()):
+        if any("Br" in one for one in request["smiles"]):
+            sys.exit("no bromine")
+        say({"scores": [0.5] * len(request["smiles"])})
+    """
+
+
+def test_two_molecules_that_kill_it_at_first_do_not_end_the_run(scorers: Scorers) -> None:
+    mols = [read(one) for one in ("CBr", "CCBr", "CCO", "CCCBr", "CCN")]
+    scores = Objective.of(scorers(DIES)).evaluate(mols)
+    np.testing.assert_array_equal(scores.score, [np.nan, np.nan, 0.5, np.nan, 0.5])
+
+
+def test_one_that_has_answered_is_given_up_after_many_molecules(scorers: Scorers) -> None:
+    objective = Objective.of(scorers(DIES))
+    mols = [read("C" * n + "Br") for n in range(1, 33)]
+    scores = objective.evaluate([read("C"), *mols[:31], read("CC"), *mols[:5]])
+    assert np.flatnonzero(~np.isnan(scores.score)).tolist() == [0, 32]
+    objective.evaluate([read("CC")])
+    with pytest.raises(RewardError, match="scorer failed for 32 molecules in a row: scorer ended: no brom"):
+        objective.evaluate(mols)
+
+
+def test_one_that_is_too_slow_three_times_is_given_up(scorers: Scorers) -> None:
+    body = DIES.replace('sys.exit("no bromine")', "time.sleep(600)")
+    scorer = scorers(body, answer_s=0.5)
+    scorer([read("C")])
+    with pytest.raises(RewardError, match="failed for 3 molecules in a row: no answer within 0.5 s"):
+        Objective.of(scorer).evaluate([read("C" * n + "Br") for n in range(1, 10)])
+
+
+def test_an_answer_too_many_is_not_taken_for_the_next(scorers: Scorers) -> None:
+    scorer = scorers(
+        """
+        say({"ready": True})
+        while "smiles" in (request := asked()):
+            os.write(1, b'{"scores": [1.0]}\\n{"scores": [2.0]}\\n')
+        """
+    )
+    assert scorer(MOLS[:1]).tolist() == [1]
+    time.sleep(0.3)
+    with pytest.raises(RewardError, match=r"wrote what nobody asked for: \{\"scores\": \[2.0\]\}"):
+        scorer(MOLS[:1])
 
 
 def test_a_scorer_that_reads_nothing_cannot_block_us(scorers: Scorers) -> None:

@@ -42,7 +42,11 @@ def test_hypervolume_of_two_and_three_desirabilities() -> None:
     assert hypervolume(POINTS) == pytest.approx(0.1 * 0.9 + 0.4 * 0.5 + 0.4 * 0.1)
     assert hypervolume([[0.5, 0.5, 0.5], [1.0, 0.1, 0.1]]) == pytest.approx(0.125 + 0.5 * 0.1 * 0.1)
     assert hypervolume(np.zeros((0, 3))) == 0
-    assert math.isnan(hypervolume(np.full((2, 9), 0.5)))
+    # Beyond five an estimate: a corner of half the edge, and the union of two that share half of it.
+    assert hypervolume(np.full((2, 7), 0.5)) == pytest.approx(0.5**7, rel=0.02)
+    two = np.full((2, 6), 0.8)
+    two[0, 0] = two[1, 1] = 0.4
+    assert hypervolume(two) == pytest.approx(2 * 0.4 * 0.8**5 - 0.4**2 * 0.8**4, rel=0.02)
 
 
 def test_the_curve_grows_with_the_calls() -> None:

@@ -19,8 +19,9 @@ from pydantic import ValidationError
 
 from moldesign.chem.descriptors import qed
 from moldesign.chem.molecules import read
-from moldesign.errors import RewardError
+from moldesign.errors import RewardError, UsageError
 from moldesign.rewards import http as module
+from moldesign.rewards import trust
 from moldesign.rewards.external import ScorerError
 from moldesign.rewards.http import HttpParameters, http
 from moldesign.rewards.objective import Objective
@@ -177,6 +178,26 @@ def test_headers_that_cannot_be(headers: dict[str, str], message: str) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("secret", ["s3cret\n", "s3\r\nX: cret", "s3crét", " s3cret"])
+def test_a_secret_that_cannot_be_sent_is_not_shown(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOLDESIGN_TOKEN", secret)
+    headers = {"Authorization": "$MOLDESIGN_TOKEN"}
+    with pytest.raises(ValidationError) as caught:
+        HttpParameters(url="http://127.0.0.1/", headers=headers)
+    assert "header Authorization: with MOLDESIGN_TOKEN the value is not printable ASCII" in str(caught.value)
+    assert "s3" not in str(caught.value)
+
+
+def test_molecules_go_to_no_other_machine_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "_addresses", set())
+    toml = '[[components]]\nreward = "http"\nshaping = { kind = "linear", zero = 0, one = 1 }\n'
+    toml += 'parameters = { url = "https://scores.example.org:8443/v1/score" }'
+    with pytest.raises(UsageError, match=r"add --trust-plugin https://scores\.example\.org:8443$"):
+        Objective.from_toml(toml)
+    trust.trust(["https://scores.example.org:8443"])
+    assert Objective.from_toml(toml).labels == ("http",)
+
+
 @pytest.mark.parametrize(
     "url",
     ["ftp://host/x", "file:///etc/passwd", "host/score", "http://", "http://h:port/", "http://a b/", ""],
@@ -241,10 +262,31 @@ def test_a_molecule_on_which_it_fails_fails_alone(server: Server) -> None:
 
 def test_one_that_only_fails_is_given_up(server: Server) -> None:
     objective = Objective.of(server.reward(says(500, "out of memory"), retries=0))
-    with pytest.raises(RewardError, match="failed 3 times in a row: endpoint answered 500: out of memory"):
-        objective.evaluate(MOLS)
+    message = "failed for 32 molecules in a row: endpoint answered 500: out of memory"
+    with pytest.raises(RewardError, match=message):
+        objective.evaluate([read("C" * n) for n in range(1, 34)])
+    assert len(server.asked) == 33
     with pytest.raises(RewardError, match="answered 429"):
         server.reward(says(429), retries=1)(MOLS)
+
+
+def test_several_molecules_on_which_it_fails_do_not_end_the_run(server: Server) -> None:
+    def answer(smiles: list[str]) -> tuple[int, dict[str, str], bytes]:
+        return (500, {}, b"no bromine") if any("Br" in one for one in smiles) else lengths(smiles)
+
+    mols = [*(read("C" * n + "Br") for n in range(1, 6)), read("CCO")]
+    result = Objective.of(server.reward(answer, retries=0)).evaluate(mols)
+    np.testing.assert_array_equal(result.score, [np.nan] * 5 + [3])
+
+
+def test_one_that_is_always_too_slow_is_given_up(server: Server) -> None:
+    def answer(smiles: list[str]) -> tuple[int, dict[str, str], bytes]:
+        time.sleep(0.5)
+        return lengths(smiles)
+
+    objective = Objective.of(server.reward(answer, timeout_s=0.1, retries=0))
+    with pytest.raises(RewardError, match=r"failed for 3 molecules in a row: no answer within 0.1 s"):
+        objective.evaluate([read("C" * n) for n in range(1, 9)])
 
 
 def test_one_that_is_too_slow(server: Server) -> None:

@@ -3,13 +3,20 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from moldesign.chem.fingerprints import fingerprint, tanimoto
 from moldesign.chem.molecules import read
 from moldesign.errors import DataError, UsageError
-from moldesign.rewards.neighbours import NearestNeighbour, NearestNeighbourParameters
+from moldesign.rewards.neighbours import (
+    ENTRIES,
+    NearestNeighbour,
+    NearestNeighbourParameters,
+    UnusualBits,
+    UnusualBitsParameters,
+)
 
 CELECOXIB = "Cc1ccc(cc1)c1cc(nn1c1ccc(cc1)S(N)(=O)=O)C(F)(F)F"
 
@@ -96,3 +103,52 @@ def test_wrong_parameters(tmp_path: Path) -> None:
         values(["CCO"], references=["CCO", "CCN"], k=3)
     with pytest.raises(UsageError, match="no corpus named 'zinc25'; did you mean 'zinc250k'"):
         values(["CCO"], file="zinc25")
+
+
+def unusual(smiles: list[str], **parameters: Any) -> list[float]:
+    reward = UnusualBits(UnusualBitsParameters.model_validate(parameters))
+    return [float(value) for value in reward([read(one) for one in smiles])]
+
+
+def bits(smiles: str, kind: Any = "ecfp4") -> set[int]:
+    return set(fingerprint(read(smiles), kind, counts=True).GetNonzeroElements())
+
+
+@pytest.mark.parametrize("kind", ["ecfp4", "ecfp6", "fcfp4"])
+def test_the_share_of_bits_that_no_molecule_of_a_file_has(
+    own_home: Path, tmp_path: Path, actives: list[str], kind: str
+) -> None:
+    path = tmp_path / "actives.smi"
+    neutral = [smiles for smiles in actives if not {"+", "-"} & set(smiles)]
+    path.write_text("\n".join(neutral))
+    known = set().union(*(bits(smiles, kind) for smiles in neutral))
+    queries = [CELECOXIB, neutral[100], "N=NOSF"]
+    expected = [len(bits(smiles, kind) - known) / len(bits(smiles, kind)) for smiles in queries]
+    for _ in range(2):
+        assert unusual(queries, file=str(path), fingerprint=kind) == pytest.approx(expected)
+    assert expected[1] == 0 < expected[0] < expected[2]
+    assert len(list((own_home / "fingerprints").iterdir())) == 1
+    both = unusual(queries, file=str(path), references=[CELECOXIB], fingerprint=kind)
+    assert both == pytest.approx([0, 0, expected[2]])
+
+
+def test_without_references_the_bits_are_those_of_chembl() -> None:
+    assert UnusualBitsParameters().file == "chembl_sample"
+    assert UnusualBitsParameters(references=["CCO"]).file is None
+    assert UnusualBitsParameters(file="zinc250k").file == "zinc250k"
+    with pytest.raises(ValidationError, match="give references or a file"):
+        UnusualBitsParameters(references=[])
+    assert UnusualBits(UnusualBitsParameters(references=["CCO"])).fingerprint == ""
+
+
+def test_unusual_bits_are_worth_less() -> None:
+    shaping = ENTRIES["unusual_bits"].shaping
+    assert shaping is not None
+    assert shaping(np.array([0.0, 0.15, 0.3, 1.0])).tolist() == [1, 0.5, 0, 0]
+
+
+def test_a_line_of_the_file_without_a_molecule_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "actives.smi"
+    path.write_text("smiles\nCCO\n\nC1CC\nCCN\nc1cccc1\n")
+    with pytest.raises(DataError, match="actives.smi, line 4: 'C1CC' is no molecule; clean"):
+        unusual(["CCO"], file=str(path))

@@ -63,5 +63,5 @@ def test_a_wrong_name_gets_the_nearest() -> None:
 
 def test_directions() -> None:
     directions = {name: entry.direction for name, entry in ENTRIES.items() if entry.direction != "between"}
-    assert directions == {"qed": "larger", "sa": "smaller"}
+    assert directions == {"qed": "larger", "sa": "smaller", "penalised_logp": "larger"}
     assert rdMolDescriptors.CalcNumRings(MOLS[1]) == ENTRIES["rings"].build(NoParameters())(MOLS)[1] == 2

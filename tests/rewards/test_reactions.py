@@ -54,6 +54,21 @@ def test_every_precursor_must_be_a_building_block(tmp_path: Path) -> None:
     assert reaction_filter(parameters)([mirrored]).tolist() == [1]
 
 
+def test_a_building_block_may_be_given_as_a_salt(tmp_path: Path) -> None:
+    blocks = tmp_path / "blocks.smi"
+    blocks.write_text("[Na+].[O-]C(=O)c1ccncc1\n[NH3+]c1ccccc1.[Cl-]\nNC[C@H](F)C.Cl\n", encoding="utf-8")
+    parameters = ReactionFilterParameters(reactions=[AMIDE], building_blocks=str(blocks))
+    assert reaction_filter(parameters)(MOLS).tolist() == [1, 0, 0, 0, 0]
+    assert reaction_filter(parameters)([read("C[C@@H](F)CNC(=O)c1ccncc1")]).tolist() == [1]
+
+
+def test_precursors_of_a_charged_molecule_are_building_blocks(tmp_path: Path) -> None:
+    blocks = tmp_path / "blocks.smi"
+    blocks.write_text("OC(=O)CCN\nCCNC\n", encoding="utf-8")
+    parameters = ReactionFilterParameters(reactions=[AMIDE], building_blocks=str(blocks))
+    assert reaction_filter(parameters)([read("CCN(C)C(=O)CC[NH3+].[Cl-]")]).tolist() == [1]
+
+
 def test_a_building_block_that_is_no_molecule_is_named(tmp_path: Path) -> None:
     blocks = tmp_path / "blocks.csv"
     blocks.write_text("smiles,price\nCCO,1\nC1CC,2\n", encoding="utf-8")

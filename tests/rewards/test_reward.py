@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from moldesign.chem.molecules import read
-from moldesign.rewards.reward import as_values, from_smiles_function
+from moldesign.rewards.reward import SomeFailed, as_values, each, from_smiles_function
 
 
 def test_a_function_gets_canonical_isomeric_smiles_and_none_is_nan() -> None:
@@ -35,3 +35,22 @@ def test_not_one_value_a_molecule_is_an_error(given: object) -> None:
 def test_text_is_no_number() -> None:
     with pytest.raises(TypeError, match="gave text where a number belongs: '0.5'"):
         as_values([0.5, "0.5"], 2)
+
+
+def test_one_that_fails_does_not_cost_the_others_a_second_time() -> None:
+    asked: list[str] = []
+
+    def value(item: str) -> float:
+        asked.append(item)
+        if item == "exit":
+            raise SystemExit(2)
+        return float(item)
+
+    with pytest.raises(SomeFailed) as caught:
+        each(value, ["1", "a", "exit", "4"])
+    assert asked == ["1", "a", "exit", "4"]
+    np.testing.assert_array_equal(caught.value.values, [1, np.nan, np.nan, 4])
+    assert caught.value.why == {
+        1: "ValueError: could not convert string to float: 'a'",
+        2: "RuntimeError: called sys.exit(2)",
+    }

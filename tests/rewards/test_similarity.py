@@ -107,6 +107,23 @@ def test_measures_are_those_of_rdkit() -> None:
     assert own > 2 * lacking
 
 
+@pytest.mark.parametrize("kind", ["ecfp4", "maccs", "gobbi"])
+def test_tversky_weights_above_1_also_of_bits(kind: Kind) -> None:
+    a, b = (fingerprint(read(smiles), kind, counts=False) for smiles in ("Cc1ccccc1CCO", CELECOXIB))
+    common = (a & b).GetNumOnBits()
+    own, lacking = a.GetNumOnBits() - common, b.GetNumOnBits() - common
+    given: dict[str, Any] = {"references": [CELECOXIB], "fingerprint": kind, "counts": False}
+    for alpha, beta in [(2.0, 0.5), (0.0, 3.0), (0.3, 0.7)]:
+        (found,) = values(["Cc1ccccc1CCO"], **given, measure="tversky", alpha=alpha, beta=beta)
+        assert found == pytest.approx(common / (common + alpha * own + beta * lacking))
+
+
+def test_tversky_without_anything_in_common_is_0() -> None:
+    # With a weight of 0 on what the molecule alone has, a molecule of no feature has no denominator either.
+    given: dict[str, Any] = {"references": ["CCCCO"], "fingerprint": "topological_torsion", "counts": False}
+    assert values(["CC", "CCCCN"], **given, measure="tversky", alpha=2.0, beta=0.0)[0] == 0
+
+
 def test_distance_is_what_is_missing_to_1() -> None:
     for aggregation in ("max", "mean", "min"):
         given: dict[str, Any] = {"references": REFERENCES, "aggregation": aggregation}
@@ -187,7 +204,7 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, said: 
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(DataError, match="nowhere.smi: does not exist"):
         similarity(SimilarityParameters(file="nowhere.smi"))
-    with pytest.raises(ValidationError, match="nowhere.smi: does not exist"):
+    with pytest.raises(DataError, match="nowhere.smi: does not exist"):
         Component(reward="similarity", parameters={"file": "nowhere.smi"})
 
 

@@ -65,19 +65,36 @@ def test_parameters_that_no_example_gives_are_named() -> None:
     ]
 
 
-def test_a_reward_that_raises_is_shown_all_the_same() -> None:
+def test_a_reward_that_raises_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(_: Any) -> Any:
         raise RuntimeError("no licence")
 
-    assert "# any numbers" in component_toml("x", Entry("", "", build))
+    entry = Entry("", "", build)
+    monkeypatch.setitem(catalogue.BUILT_IN, "x", entry)
+    assert "# any numbers" in component_toml("x", entry)
 
 
-def test_values_of_drugs_that_are_not_finite_are_left_out() -> None:
+def test_values_of_drugs_that_are_not_finite_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def reward(mols: Sequence[Any], /) -> np.ndarray[Any, Any]:
         return np.array([np.nan, 1.0, np.inf, 2.0, 3.0, 4.0])
 
-    text = component_toml("x", Entry("", "", lambda _: reward, direction="larger"))
-    assert tomllib.loads(text)["components"][0]["shaping"] == {"kind": "linear", "zero": 1.0, "one": 4.0}
+    entry = Entry("", "", lambda _: reward, direction="larger")
+    monkeypatch.setitem(catalogue.BUILT_IN, "x", entry)
+    shaping = tomllib.loads(component_toml("x", entry))["components"][0]["shaping"]
+    assert shaping == {"kind": "linear", "zero": 1.0, "one": 4.0}
+
+
+def test_a_plugin_is_not_run_to_be_shown() -> None:
+    ran = []
+
+    def build(_: Any) -> Any:
+        ran.append("built")  # it may as well hang, or end the process
+        return per_molecule(lambda _: 3.0)
+
+    # Also not one that is called like a reward that comes with the program.
+    for name in ("mine.py:depth", "logp"):
+        assert "# any numbers: take limits of your own" in component_toml(name, Entry("Depth", "m", build))
+    assert ran == []
 
 
 @pytest.mark.parametrize(

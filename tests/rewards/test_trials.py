@@ -192,6 +192,16 @@ def test_what_hangs_is_ended_and_the_others_are_valued(file: str) -> None:
     assert [row.problem for row in trial.rows[2:]] == ["took longer than 0.5 s", "", "", "", ""]
 
 
+def test_files_that_lie_where_it_starts_are_not_imported(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "random", "moldesign"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'a').write({name!r})")
+    monkeypatch.chdir(tmp_path)
+    assert try_reward(f"{file}:hashed", {"CCO": ""}).rows[0].problem == ""
+    assert not (tmp_path / "marker").exists()
+
+
 def test_a_reward_that_is_never_built(file: str) -> None:
     with pytest.raises(RewardError, match="slow' cannot be loaded: took longer than 3 s"):
         try_reward(f"{file}:slow", MOLECULES, start_s=3)

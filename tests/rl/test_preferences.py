@@ -138,6 +138,28 @@ def test_the_replay_memory_is_revalued() -> None:
     preference.revalue(replay, oracle.recall)
     assert [row.smiles for row in replay.rows][-2:] == ["CC", "CCCC"]
     assert replay.rows[-1].reward == 0.25
+    # The front is that of the batches: what is remembered is compared with it, and does not become it.
+    assert preference.rewards(evaluations[3:4]).tolist() == [1.0]
     fixed = Preference(objective(), 0)
     fixed.revalue(replay, oracle.recall)
     assert replay.rows[-1].reward == 0.25
+
+
+def test_what_is_replayed_keeps_its_discount() -> None:
+    made = pareto()
+    oracle, _ = evaluated(made)
+    replay = ReplayMemory(10)
+    replay.add([Remembered("C", "C", 0.3, share=0.5)])
+    Preference(made, 0).revalue(replay, oracle.recall)
+    assert [row.reward for row in replay.rows] == [0.5]
+
+
+def test_a_penalty_counts_in_every_score_of_the_front() -> None:
+    components = [
+        by_length("first", (0.9, 0.5), weight=3.0),
+        by_length("second", (0.9, 0.5)),
+        by_length("p", (0.1, 1.0), role="penalty"),
+    ]
+    made = Objective(components=components, combination="pareto")
+    rewards = Preference(made, 0).rewards(Oracle(made)(["C", "CC"]))
+    assert rewards.tolist() == [0.5, 1.0]
