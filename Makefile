@@ -70,11 +70,11 @@ bench-priors: $(READY) ## Measure the shipped priors anew, into runs/card (half 
 bench-optimizers: $(READY) ## Muon against AdamW, into docs/results/optimizers.json (15 minutes)
 	$(BIN)/python -m moldesign.benchmarks.optimizers --out docs/results/optimizers.json
 
-bench-rewards: $(READY) ## What every reward costs and what the worker pool gains, into docs/results/rewards.json (20 minutes)
-	$(BIN)/python -m moldesign.benchmarks.rewards --out docs/results/rewards.json
+bench-rewards: $(READY) ## What every reward costs and what the worker pool gains, into docs/results/rewards.json (12 minutes)
+	$(BIN)/python -m moldesign.benchmarks.rewards --seconds 5 --repeats 9 --out docs/results/rewards.json
 
-bench-fronts: $(READY) ## Hypervolume that each way of several objectives finds, into docs/results/fronts.json (20 minutes)
-	$(BIN)/python -m moldesign.benchmarks.fronts --out docs/results/fronts.json
+bench-fronts: $(READY) ## Hypervolume that each way of several objectives finds, into docs/results/fronts.json (5 minutes)
+	$(BIN)/python -m moldesign.benchmarks.fronts --budget 1000 --out docs/results/fronts.json
 
 ring-systems: $(READY) ## Count the ring systems of the shipped corpora anew, into data/ (6 minutes)
 	$(BIN)/python -c "from pathlib import Path; from moldesign.language.ring_systems import make_table; \

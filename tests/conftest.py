@@ -17,7 +17,7 @@ from moldesign.policy.settings import Architecture
 # The networks of the tests are small, and threads that wait for each other on a busy machine are slow.
 torch.set_num_threads(1)
 
-# What is kept for later runs is not the user's, and no test lives on what another session left there.
+# What is kept for later runs is not the user's, and no test lives on what another run of them left there.
 _HOME = tempfile.TemporaryDirectory(prefix="moldesign-tests-")
 os.environ["MOLDESIGN_HOME"] = _HOME.name
 

@@ -23,7 +23,7 @@ from moldesign.errors import ResourceError
 Answer = tuple[str | None, str | None]
 TextFunction = Callable[[str], Answer]
 
-# The worker imports what the parent could import, whatever directory it starts in.
+# The worker imports what the parent could import, whatever directory it starts in (-P: and nothing of that).
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.readline());"
     " from moldesign.language.workers import serve; serve()"
@@ -90,7 +90,7 @@ class _Worker:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
         # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _START],
+            [sys.executable, "-P", "-c", _START],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True,
         )  # fmt: skip
         assert self.process.stdin is not None

@@ -21,7 +21,7 @@ _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 _INTERPRETERS = frozenset("python pypy sh bash dash zsh ksh fish perl ruby node Rscript php lua".split())
 
 #: What may stand before the file that an interpreter runs.
-_HARMLESS = frozenset({"-u", "-B", "-I", "-P", "-s", "-E", "-O"})
+_HARMLESS = frozenset({"-u", "-B", "-I", "-P", "-s", "-S", "-E", "-O"})
 
 
 def trust(paths: Iterable[str | Path]) -> None:

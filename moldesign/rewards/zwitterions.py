@@ -41,6 +41,6 @@ ENTRIES: dict[str, Entry] = {
         direction="smaller",
         example={"ionisable": True},
         shaping=Step(high=0.0),
-        cost_us=50,
+        cost_us=230,
     ),
 }

@@ -111,7 +111,9 @@ def test_runs_that_share_a_cluster_leave_each_other_alone(
             assert other.evaluate(MOLS[:1]).reasons == [None]
         with DaskPool(objective("waits"), shared.scheduler_address) as twin:
             twin.submit(MOLS[:1])
+            deadline = time.monotonic() + 30
             while len(*client.run(lambda: list(cluster._held)).values()) < 2:
+                assert time.monotonic() < deadline, "runs of the same objective have one crew"
                 time.sleep(0.01)
         assert not handle.done()
         gate.touch()

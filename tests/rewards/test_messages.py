@@ -22,7 +22,8 @@ def channel() -> Iterator[Channel]:
 
 def test_messages_come_as_they_were_sent(channel: Channel) -> None:
     assert channel.receive() is None
-    for message in ({"smiles": ["CCO"]}, "x" * 50_000, []):
+    messages: list[object] = [{"smiles": ["CCO"]}, "x" * 50_000, []]
+    for message in messages:
         send(channel.theirs, message)
         channel.send(message)
         assert channel.receive() == receive(channel.theirs) == message
