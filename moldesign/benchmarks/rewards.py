@@ -161,7 +161,12 @@ def main() -> None:
     drawn = [smiles[i] for i in chosen]
     pools = []
     if arguments.only != "costs":
-        for spec, n, batch in ((DESCRIPTORS, 2048, 256), (FREE, 8192, 64), (FREE, 8192, 1024)):
+        for spec, n, batch in (
+            (DESCRIPTORS, 2048, 256),
+            (DESCRIPTORS, 2048, 1024),
+            (FREE, 8192, 64),
+            (FREE, 8192, 1024),
+        ):
             for row in pool_against_inline(
                 spec, drawn[:n], workers=arguments.workers, repeats=arguments.repeats, batch=batch
             ):
