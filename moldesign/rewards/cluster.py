@@ -176,8 +176,8 @@ class DaskPool:
         for i, chunk in enumerate(chunks):
             if isinstance(parts[i], str) and len(chunk) > 1:
                 # With nothing else under way, so that a death has one cause.
-                singles = [(one, self._receive(self._send([one]))) for one in chunk]
-                parts[i] = Scores.joined([self._or_failed(part) for _, part in singles])
+                singles = [self._receive(self._send([one])) for one in chunk]
+                parts[i] = Scores.joined([self._or_failed(part) for part in singles])
         return Scores.joined([self._or_failed(part) for part in parts])
 
     def _or_failed(self, part: Scores | str) -> Scores:

@@ -128,13 +128,16 @@ class Objective(Strict):
         """Whether the score is one raw value, which may then lie outside 0 to 1."""
         return len(self.labels) == 1 and self.components[0].shaping is None
 
-    def evaluate(self, mols: Sequence[Mol]) -> Scores:
+    def evaluate(self, mols: Sequence[Mol], smiles: Sequence[str] | None = None) -> Scores:
         """Scores of n molecules.
 
         A molecule for which any component fails is failed: NaN, with the reason. It is never
         scored without that component and never given 0. Components that can make the score 0 are
         asked first, cheap ones before dear ones, and no component for a molecule whose score is
         known by then (unless `spare` is off).
+
+        Args:
+            smiles: the canonical isomeric SMILES of the molecules, if known: they need not be written.
 
         Raises:
             RewardError: a reward that is broken, not one molecule.
@@ -151,7 +154,9 @@ class Objective(Strict):
             for leaf in sorted(node.leaves(), key=lambda leaf: leaf.entry.cost_us):
                 rows = np.flatnonzero(wanted).tolist()
                 started = time.perf_counter()
-                values[leaf.label][rows], why, asked[leaf.label] = _raw(leaf, [mols[i] for i in rows])
+                values[leaf.label][rows], why, asked[leaf.label] = _raw(
+                    leaf, [mols[i] for i in rows], None if smiles is None else [smiles[i] for i in rows]
+                )
                 seconds[leaf.label] = time.perf_counter() - started
                 shaped[leaf.label] = leaf.shape(values[leaf.label])
                 failures = {rows[i]: reason for i, reason in why.items()}
@@ -171,9 +176,9 @@ class Objective(Strict):
         score = self._score(shaped, zero, reasons)
         return Scores(score, values, shaped, reasons, seconds, asked)
 
-    def submit(self, mols: Sequence[Mol], smiles: Sequence[str]) -> Pending:  # noqa: ARG002 - of the protocol
+    def submit(self, mols: Sequence[Mol], smiles: Sequence[str]) -> Pending:
         """As `evaluate`, which waits until the result is asked for."""
-        return _Later(self, mols)
+        return _Later(self, mols, smiles)
 
     def _order(self, node: Component | Group) -> tuple[bool, float, bool]:
         """Those that can make the score 0 first, then the cheap before the dear, filters among equals."""
@@ -233,9 +238,10 @@ class Objective(Strict):
 class _Later:
     objective: Objective
     mols: Sequence[Mol]
+    smiles: Sequence[str]
 
     def result(self) -> Scores:
-        return self.objective.evaluate(self.mols)
+        return self.objective.evaluate(self.mols, self.smiles)
 
 
 def _walk(nodes: Sequence[Component | Group]) -> Iterator[Component | Group]:
@@ -245,12 +251,15 @@ def _walk(nodes: Sequence[Component | Group]) -> Iterator[Component | Group]:
             yield from _walk(node.components)
 
 
-def _raw(leaf: Component, mols: Sequence[Mol]) -> tuple[Values, dict[int, str], int]:
+def _raw(
+    leaf: Component, mols: Sequence[Mol], smiles: Sequence[str] | None
+) -> tuple[Values, dict[int, str], int]:
     """As Component.raw, from the cache where it is kept there; and how many molecules had to be asked for."""
     if not leaf.cache_key or not mols:
         values, why = leaf.raw(mols)
         return values, why, len(mols)
-    smiles = smiles_of(mols)
+    if smiles is None:
+        smiles = smiles_of(mols)
     known = cache.get(leaf.cache_key, smiles)
     values = np.array([known.get(one, np.nan) for one in smiles])
     missing = [i for i, one in enumerate(smiles) if one not in known]

@@ -160,7 +160,7 @@ def _evaluate(objective: Objective, chunk: Sequence[str]) -> Scores:
         if len(chunk) > 1:
             return Scores.joined([_evaluate(objective, [one]) for one in chunk])
         return Scores.failed(objective.labels, [f"its SMILES cannot be read back: {error}"])
-    return objective.evaluate(mols)
+    return objective.evaluate(mols, chunk)
 
 
 def _die_with_parent() -> None:
