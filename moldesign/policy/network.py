@@ -16,7 +16,12 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture, vocabulary_size: int) -> None:
         super().__init__()
         self.architecture = architecture
-        self.embedding = nn.Embedding(vocabulary_size, architecture.embedding_size)
+        weight = torch.empty(vocabulary_size, architecture.embedding_size)
+        # Without values (on the device meta) there are none to draw; torch would import its compiler for that,
+        # which takes as long as torch itself.
+        if not weight.is_meta:
+            nn.init.normal_(weight)
+        self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)
         cell = {"gru": nn.GRU, "lstm": nn.LSTM}[architecture.cell]
         self.rnn = cell(
             architecture.embedding_size,
@@ -45,13 +50,6 @@ class Network(nn.Module):
         """
         outputs, state = self.rnn(self.embedding(tokens), state)
         return self.head(outputs), state
-
-
-def select_rows(state: State, rows: Tensor) -> State:
-    """The state of some rows of the batch: (layers, B, hidden) -> (layers, len(rows), hidden)."""
-    if isinstance(state, tuple):
-        return state[0][:, rows], state[1][:, rows]
-    return state[:, rows]
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:

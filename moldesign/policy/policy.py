@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from moldesign.language.batches import pad
-from moldesign.language.tokenizer import END_INDEX, PAD_INDEX, START_INDEX, Tokenizer
+from moldesign.language.tokenizer import PAD_INDEX, START_INDEX, Tokenizer
 from moldesign.policy import sampler
+from moldesign.policy.inference import InferenceNetwork
 from moldesign.policy.network import Network, autocast_dtype
 from moldesign.policy.settings import Architecture
-from moldesign.policy.trajectories import Trajectories, valid_steps
+from moldesign.policy.trajectories import Sequences, Trajectories
 
 MAX_LENGTH = 140  # tokens; the longest molecule of the shipped corpora has 106
-_DRAW_BATCH = 1024
 _SCORE_BATCH = 256
 
 
@@ -73,7 +74,7 @@ class Policy:
         )
         return -losses.view(tokens.t().shape).t()
 
-    def sample(
+    def draw(
         self,
         n: int,
         *,
@@ -82,41 +83,40 @@ class Policy:
         temperature: float = 1.0,
         top_p: float = 1.0,
         max_length: int = MAX_LENGTH,
-    ) -> Trajectories:
+    ) -> Sequences:
         """n sequences; the i-th depends on the weights, the seed and first_index + i alone.
 
-        In bfloat16 the size of the batch may change the last bit of a logit, and so, seldom, a token:
-        only the same n then gives the same sequences for certain.
-
-        The log-probabilities are recomputed in the precision of training, since drawing may run
-        in a lower one; those of the reshaped distribution are kept apart.
+        So it does to the bit on a processor with oneDNN's products. Elsewhere the size of the batch may
+        change the last bit of a logit, and so, seldom, a token: only the same n then repeats for certain.
 
         Raises:
             ValueError: temperature not positive and finite, or top_p outside (0, 1].
         """
         if not 0 < temperature < math.inf or not 0 < top_p <= 1:
             raise ValueError("temperature must be positive and top_p within (0, 1]")
-        fast = sampler.inference_copy(self.network, half_precision=self.half_precision)
-        # The empty first batch gives n = 0 its shape.
-        tokens = [torch.full((0, 1), PAD_INDEX, dtype=torch.int64, device=self.device)]
-        drawing = [torch.zeros((0, 1), dtype=torch.float64, device=self.device)]
-        for start in range(0, n, _DRAW_BATCH):
-            size = min(_DRAW_BATCH, n - start)
-            u = sampler.uniforms(seed, first_index + start, size, max_length)
-            batch_tokens, batch_drawing = sampler.draw(fast, u, temperature=temperature, top_p=top_p)
-            tokens.append(batch_tokens)
-            drawing.append(batch_drawing)
-        width = max(batch.shape[1] for batch in tokens)
-        all_tokens = torch.cat([F.pad(b, (0, width - b.shape[1]), value=PAD_INDEX) for b in tokens])
-        log_probs = self.score(all_tokens)
-        plain = temperature == 1.0 and top_p == 1.0
-        all_drawing = torch.cat([F.pad(b, (0, width - b.shape[1])) for b in drawing]).to(log_probs.dtype)
+        return sampler.draw(
+            InferenceNetwork(self.network, half_precision=self.half_precision),
+            n,
+            seed=seed,
+            first_index=first_index,
+            temperature=temperature,
+            top_p=top_p,
+            max_length=max_length,
+        )
+
+    def sample(self, n: int, *, seed: int, **options: Any) -> Trajectories:
+        """As `draw`, with log-probabilities: recomputed in the precision of training, which may be higher.
+
+        Args:
+            options: those of `draw`.
+        """
+        drawn = self.draw(n, seed=seed, **options)
+        log_probs = self.score(drawn.tokens)
+        reshaped = drawn.reshaped_log_probs
         return Trajectories(
-            tokens=all_tokens,
-            valid_steps=valid_steps(all_tokens),
+            tokens=drawn.tokens,
+            reshaped_log_probs=None if reshaped is None else reshaped.to(log_probs.dtype),
             log_probs=log_probs,
-            drawing_log_probs=log_probs if plain else all_drawing,
-            finished=(all_tokens == END_INDEX).any(1),
         )
 
     @torch.no_grad()
@@ -151,10 +151,10 @@ class Policy:
             out[known] = -self.score(tokens).sum(1).cpu().numpy()
         return out
 
-    def decode(self, trajectories: Trajectories) -> list[str]:
+    def decode(self, sequences: Sequences) -> list[str]:
         """The SMILES of each sequence; the empty string for one that never ended."""
-        rows = trajectories.tokens.cpu().tolist()
-        done = trajectories.finished.cpu().tolist()
+        rows = sequences.tokens.cpu().tolist()
+        done = sequences.finished.cpu().tolist()
         return [
             self.tokenizer.decode(row) if finished else "" for row, finished in zip(rows, done, strict=True)
         ]

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from moldesign.language.tokenizer import END_INDEX, PAD_INDEX, START_INDEX
-from moldesign.policy.network import Network, State, autocast_dtype, select_rows
+from moldesign.policy.inference import InferenceNetwork, select_rows
+from moldesign.policy.philox import uniforms
+from moldesign.policy.trajectories import Sequences
 
-# Finished rows leave the batch when fewer than this share is still being written: each time
-# costs a copy of the state, which pays from about here on.
-_COMPACT_BELOW = 0.85
-
-
-def uniforms(seed: int, first_index: int, n: int, length: int) -> np.ndarray:
-    """(n, length) float64 in [0, 1): row i is a function of (seed, first_index + i) alone.
-
-    A counter-based generator keyed by row, so that a molecule depends on the seed and its own
-    number and not on the batch size. On a grid of 2^-32, so that u * total < total in float64.
-    """
-    rows = np.empty((n, length))
-    for row in range(n):
-        bits = np.random.Philox(key=np.array([seed, first_index + row], dtype=np.uint64))
-        rows[row] = np.random.Generator(bits).integers(0, 1 << 32, size=length, dtype=np.uint32)
-    return rows / float(1 << 32)
+# Sequences that begin together: enough for the products to run at their full rate, few enough for their
+# state to stay in the processor's cache. When half as many are left, as many more begin.
+_WAVE = 1024
 
 
 def drawing_distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
@@ -45,67 +32,85 @@ def drawing_distribution(logits: Tensor, temperature: float, top_p: float) -> Te
     return probabilities
 
 
-def choose(probabilities: Tensor, u: Tensor) -> Tensor:
-    """(B,) int64: the token where the cumulative distribution (B, V) first exceeds u (B,)."""
-    cumulative = probabilities.cumsum(-1)
+def choose(cumulative: Tensor, u: Tensor) -> Tensor:
+    """(B,) int64: the token where the cumulative distribution (B, V) first exceeds u (B,) of its total."""
     target = (u * cumulative[:, -1]).unsqueeze(-1)
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
 
 
-def inference_copy(network: Network, *, half_precision: bool = True) -> Network:
-    """The same weights for drawing, dropout off: in bfloat16 where wanted and the device is fast in it."""
-    device = next(network.parameters()).device
-    fast = copy.deepcopy(network).eval().requires_grad_(False)
-    dtype = autocast_dtype(device) if half_precision else None
-    return fast if dtype is None else fast.to(dtype)
-
-
 @torch.inference_mode()
 def draw(
-    network: Network,
-    u: np.ndarray,
+    network: InferenceNetwork,
+    n: int,
     *,
+    seed: int,
+    max_length: int,
+    first_index: int = 0,
     temperature: float = 1.0,
     top_p: float = 1.0,
-) -> tuple[Tensor, Tensor]:
-    """Sequences drawn from an inference copy of the network, one a row of `u`.
+) -> Sequences:
+    """n sequences; the i-th is a function of the weights, the seed and first_index + i.
+
+    Sequences that begin with the same tokens are in the same state: it is computed once for all of
+    them. A finished sequence leaves; others begin in its place until all n are drawn, so that
+    nothing favours those that end early.
 
     Args:
-        u: (n, T) float64 in [0, 1); one number a token, T the maximum length with the end token.
-
-    Returns:
-        tokens: (n, T') int64, PAD_INDEX after the end token; log_probs: (n, T') float64, of each
-        token under the distribution that it was drawn from, zero after the end.
+        max_length: tokens of a sequence at most, the end token with them.
     """
-    device = next(network.parameters()).device
-    n, max_length = u.shape
-    numbers = torch.from_numpy(u).to(device)
+    device, size = network.device, network.vocabulary_size
+    plain = temperature == 1.0 and top_p == 1.0
     tokens = torch.full((n, max_length), PAD_INDEX, dtype=torch.int64, device=device)
-    log_probs = torch.zeros((n, max_length), dtype=torch.float64, device=device)
-    rows = torch.arange(n, device=device)
-    last = torch.full((1, n), START_INDEX, dtype=torch.int64, device=device)
-    alive = torch.ones(n, dtype=torch.bool, device=device)
-    state: State | None = None
-    length = 0
-    for step in range(max_length):
-        length = step + 1
-        logits, state = network(last, state)
-        logits = mask_unspeakable(logits[0].float())
-        probabilities = drawing_distribution(logits, temperature, top_p)
-        chosen = choose(probabilities, numbers[rows, step])
-        written = rows[alive]
-        tokens[written, step] = chosen[alive]
-        log_probs[written, step] = probabilities.gather(1, chosen[:, None])[:, 0].log()[alive]
-        alive &= chosen != END_INDEX
-        remaining = int(alive.sum())
-        if remaining == 0:
-            break
-        if remaining < _COMPACT_BELOW * len(rows):
-            keep = alive.nonzero()[:, 0]
-            rows, chosen, state = rows[keep], chosen[keep], select_rows(state, keep)
-            alive = torch.ones(len(rows), dtype=torch.bool, device=device)
-        last = chosen[None]
-    return tokens[:, :length].clone(), log_probs[:, :length].clone()
+    log_probs = None if plain else torch.zeros((n, max_length), dtype=torch.float64, device=device)
+    numbers = torch.empty((n, max_length), dtype=torch.float64, device=device)
+
+    # Of each sequence being written: its row, its next position, and the state that it is in.
+    rows, at, group = (torch.empty(0, dtype=torch.int64, device=device) for _ in range(3))
+    # Of each state: the token that is read next.
+    last, states = rows, network.start(0)
+    shared = False  # whether two sequences are in one state
+    begun = 0
+    while begun < n or len(rows):
+        if begun < n and len(last) <= _WAVE // 2:
+            wave = torch.arange(begun, min(n, begun + _WAVE), device=device)
+            numbers[wave] = uniforms(seed, first_index + begun, len(wave), max_length, device)
+            begun += len(wave)
+            rows, at = torch.cat([rows, wave]), F.pad(at, (0, len(wave)))
+            group = F.pad(group, (0, len(wave)), value=len(last))
+            last = F.pad(last, (0, 1), value=START_INDEX)
+            states = [tuple(F.pad(part, (0, 0, 0, 1)) for part in state) for state in states]
+            shared = True
+
+        logits, states = network.step(last, states)
+        probabilities = drawing_distribution(logits.float(), temperature, top_p)
+        cumulative = probabilities.cumsum(-1)
+        chosen = choose(cumulative[group] if shared else cumulative, numbers[rows, at])
+        tokens[rows, at] = chosen
+        if log_probs is not None:
+            log_probs[rows, at] = probabilities[group, chosen].log()
+
+        at = at + 1
+        going_on = ((chosen != END_INDEX) & (at < max_length)).nonzero()[:, 0]
+        if len(going_on) < len(rows):
+            rows, at, group, chosen = (part[going_on] for part in (rows, at, group, chosen))
+        elif not shared:
+            last = chosen
+            continue
+        if shared:
+            branches, group = torch.unique(group * size + chosen, return_inverse=True)
+            parents, last = branches // size, branches % size
+            shared = len(last) < len(rows)
+            if not shared:  # from here on sequences stand in the order of their states
+                order = group.argsort()
+                rows, at, group = rows[order], at[order], group[order]
+        else:
+            parents, last, group = group, chosen, torch.arange(len(rows), device=device)
+        states = select_rows(states, parents)
+    length = int((tokens != PAD_INDEX).sum(1).max()) if n else 1
+    return Sequences(
+        tokens=tokens[:, :length].clone(),
+        reshaped_log_probs=None if log_probs is None else log_probs[:, :length].clone(),
+    )
 
 
 def mask_unspeakable(logits: Tensor) -> Tensor:

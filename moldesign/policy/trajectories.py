@@ -11,26 +11,48 @@ from moldesign.language.tokenizer import END_INDEX, PAD_INDEX
 
 
 @dataclass(frozen=True)
-class Trajectories:
-    """A batch of sequences.
+class Sequences:
+    """A batch as it was drawn.
 
     Attributes:
         tokens: (B, T) int64; the actions, end token included, PAD_INDEX after it.
-        valid_steps: (B, T) bool; True up to and including the end token.
-        log_probs: (B, T) nats; of each action under the policy itself, zero where not valid.
-        drawing_log_probs: (B, T) nats; of each action under the distribution that it was drawn from,
-            which temperature and top-p have reshaped. Equal to log_probs at temperature 1 and top-p 1.
-        finished: (B,) bool; False for a sequence cut off at the maximum length.
+        reshaped_log_probs: (B, T) nats; of each action under the distribution that it was drawn from,
+            which temperature and top-p have reshaped, zero after the end. None at temperature 1 and
+            top-p 1, where it is the policy itself.
     """
 
     tokens: Tensor
-    valid_steps: Tensor
-    log_probs: Tensor
-    drawing_log_probs: Tensor
-    finished: Tensor
+    reshaped_log_probs: Tensor | None
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
+
+    @property
+    def valid_steps(self) -> Tensor:
+        """(B, T) bool; True up to and including the end token."""
+        return valid_steps(self.tokens)
+
+    @property
+    def finished(self) -> Tensor:
+        """(B,) bool; False for a sequence cut off at the maximum length."""
+        return (self.tokens == END_INDEX).any(1)
+
+
+@dataclass(frozen=True)
+class Trajectories(Sequences):
+    """A batch whose likelihood is known.
+
+    Attributes:
+        log_probs: (B, T) nats; of each action under the policy itself in the precision of training,
+            zero where not valid.
+    """
+
+    log_probs: Tensor
+
+    @property
+    def drawing_log_probs(self) -> Tensor:
+        """(B, T) nats; of each action under the distribution that it was drawn from."""
+        return self.log_probs if self.reshaped_log_probs is None else self.reshaped_log_probs
 
     @property
     def nll(self) -> Tensor:

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from moldesign.chem import molecules
-from moldesign.language.tokenizer import END_INDEX, PAD_INDEX
-from moldesign.policy import sampler
-from moldesign.policy.policy import MAX_LENGTH, Policy
+from moldesign.language.tokenizer import PAD_INDEX
+from moldesign.policy.policy import Policy
 
 
 def drawn_invalid(policy: Policy, n: int, *, seed: int, first_index: int) -> Tensor:
@@ -19,9 +18,8 @@ def drawn_invalid(policy: Policy, n: int, *, seed: int, first_index: int) -> Ten
     P(valid) is E[(1 - 1) grad log pi] over the valid and E[(0 - 1) grad log pi] over the rest (Williams
     1992, eq. 11). So 1/n of the sum of their negative log-likelihoods estimates it without bias.
     """
-    fast = sampler.inference_copy(policy.network, half_precision=policy.half_precision)
-    tokens, _ = sampler.draw(fast, sampler.uniforms(seed, first_index, n, MAX_LENGTH))
-    ended = (tokens == END_INDEX).any(1).tolist()
+    drawn = policy.draw(n, seed=seed, first_index=first_index)
+    tokens, ended = drawn.tokens, drawn.finished.tolist()
     texts = map(policy.tokenizer.decode, tokens.tolist())
     invalid = [not end or molecules.parse(text) is None for text, end in zip(texts, ended, strict=True)]
     rows = tokens[torch.from_numpy(np.array(invalid, dtype=bool)).to(tokens.device)]

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 
 from moldesign.language.tokenizer import END_INDEX, PAD_INDEX, START_INDEX, Tokenizer
 from moldesign.policy import sampler
-from moldesign.policy.network import autocast_dtype
 from moldesign.policy.policy import Policy
 from moldesign.policy.settings import Architecture
 
@@ -102,7 +101,7 @@ def test_a_sample_depends_on_seed_and_index_alone(tiny: Policy) -> None:
 
 def test_a_chunk_is_no_border(tiny: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tiny.sample(100, seed=7, temperature=2.0)
-    monkeypatch.setattr("moldesign.policy.policy._DRAW_BATCH", 7)
+    monkeypatch.setattr("moldesign.policy.sampler._WAVE", 7)
     monkeypatch.setattr("moldesign.policy.policy._SCORE_BATCH", 11)
     chunked = tiny.sample(100, seed=7, temperature=2.0)
     assert torch.equal(chunked.tokens, whole.tokens)
@@ -111,7 +110,6 @@ def test_a_chunk_is_no_border(tiny: Policy, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_drawing_in_half_precision_repeats() -> None:
-    # There the shape of the batch may flip a token, so that only the same n is promised to repeat.
     policy = Policy.fresh(
         Architecture(layers=1, hidden_size=32, embedding_size=16), Tokenizer.for_corpus([]), seed=0
     )
@@ -120,14 +118,6 @@ def test_drawing_in_half_precision_repeats() -> None:
     assert torch.equal(first.log_probs, second.log_probs)
     exact = Policy(policy.network, policy.tokenizer, half_precision=False)
     assert torch.allclose(first.log_probs, exact.score(first.tokens), atol=0.05)
-
-
-def test_half_precision_is_the_policy_s_choice_for_drawing_too(tiny: Policy) -> None:
-    full = sampler.inference_copy(tiny.network, half_precision=False)
-    assert {p.dtype for p in full.parameters()} == {torch.float32}
-    half = sampler.inference_copy(tiny.network)
-    assert {p.dtype for p in half.parameters()} == {autocast_dtype(torch.device("cpu")) or torch.float32}
-    assert {p.dtype for p in tiny.network.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.5, 1.0), (1.7, 1.0), (1.0, 0.6), (0.8, 0.7)])

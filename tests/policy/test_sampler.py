@@ -1,12 +1,14 @@
 import math
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
+from moldesign.language.tokenizer import END_INDEX, PAD_INDEX
 from moldesign.policy import sampler
+from moldesign.policy.inference import InferenceNetwork
 from moldesign.policy.policy import Policy
-from moldesign.policy.sampler import choose, drawing_distribution, uniforms
+from moldesign.policy.sampler import choose, draw, drawing_distribution
 
 LOGITS = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log()
 ROOTS = math.sqrt(0.5) + 0.5 + 2 * math.sqrt(0.125)
@@ -45,36 +47,63 @@ def test_nucleus_of_logits_out_of_order() -> None:
 def test_a_number_chooses_the_token_whose_interval_holds_it() -> None:
     probabilities = torch.tensor([[0.0, 0.0, 0.25, 0.5, 0.0, 0.25, 0.0]], dtype=torch.float64)
     last = 1 - 2.0**-32
+    cumulative = probabilities.cumsum(-1)
     for u, token in [(0.0, 2), (0.2499, 2), (0.25, 3), (0.7499, 3), (0.75, 5), (last, 5)]:
-        assert choose(probabilities, torch.tensor([u], dtype=torch.float64)).tolist() == [token]
+        assert choose(cumulative, torch.tensor([u], dtype=torch.float64)).tolist() == [token]
     # Rounding may leave a sum short of one; the last number still finds a token of some mass.
-    assert choose(probabilities * (1 - 1e-9), torch.tensor([last], dtype=torch.float64)).tolist() == [5]
+    assert choose(cumulative * (1 - 1e-9), torch.tensor([last], dtype=torch.float64)).tolist() == [5]
 
 
-def test_uniform_numbers_belong_to_seed_and_row() -> None:
-    rows = uniforms(3, 0, 50, 20)
-    assert rows.min() >= 0
-    assert rows.max() < 1
-    assert len(np.unique(rows)) == rows.size
-    assert abs(rows.mean() - 0.5) < 4 / math.sqrt(12 * rows.size)
-    assert np.array_equal(uniforms(3, 40, 10, 20), rows[40:])
-    assert np.array_equal(uniforms(3, 0, 50, 7), rows[:, :7])
-    assert not np.isin(uniforms(4, 0, 50, 20), rows).any()
+def one_by_one(network: InferenceNetwork, n: int, **options: Any) -> list[list[int]]:
+    return [
+        [int(t) for t in draw(network, 1, first_index=i, **options).tokens[0] if t != PAD_INDEX]
+        for i in range(n)
+    ]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.1])
-def test_leaving_finished_rows_out_changes_nothing(
-    tiny: Policy, monkeypatch: pytest.MonkeyPatch, share: float
+def written(tokens: torch.Tensor) -> list[list[int]]:
+    return [[t for t in row if t != PAD_INDEX] for row in tokens.tolist()]
+
+
+@pytest.mark.parametrize("wave", [1, 7, 40, 1024])
+def test_sharing_leaving_and_refilling_change_no_sequence(
+    tiny: Policy, monkeypatch: pytest.MonkeyPatch, wave: int
 ) -> None:
-    u = uniforms(11, 0, 150, 12)
-    tokens, log_probs = sampler.draw(tiny.network, u, temperature=1.3, top_p=0.95)
-    monkeypatch.setattr(sampler, "_COMPACT_BELOW", share)
-    same_tokens, same_log_probs = sampler.draw(tiny.network, u, temperature=1.3, top_p=0.95)
-    assert torch.equal(same_tokens, tokens)
-    assert torch.allclose(same_log_probs, log_probs, atol=1e-6)
+    network = InferenceNetwork(tiny.network, half_precision=False)
+    options: dict[str, Any] = {"seed": 11, "max_length": 6, "temperature": 1.3, "top_p": 0.95}
+    alone = one_by_one(network, 150, **options)
+    assert len({len(row) for row in alone}) > 4  # some end early, some late
+    assert sum(row[-1] != END_INDEX for row in alone) >= 1  # and some not at all
+    monkeypatch.setattr(sampler, "_WAVE", wave)
+    together = draw(network, 150, **options)
+    assert written(together.tokens) == alone
+    assert together.reshaped_log_probs is not None
+    assert torch.equal(together.reshaped_log_probs == 0, together.tokens == PAD_INDEX)
 
 
 def test_drawing_ends_with_its_longest_sequence(tiny: Policy) -> None:
-    tokens, log_probs = sampler.draw(tiny.network, uniforms(0, 0, 3, 500))
-    assert tokens.shape == log_probs.shape
-    assert tokens.shape[1] == int((tokens != 0).sum(1).max()) < 500
+    drawn = draw(InferenceNetwork(tiny.network), 3, seed=0, max_length=500)
+    assert drawn.tokens.shape[1] == int((drawn.tokens != PAD_INDEX).sum(1).max()) < 500
+    assert drawn.reshaped_log_probs is None
+
+
+def test_a_state_is_computed_once_for_all_who_are_in_it(
+    tiny: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def states_read(tokens: torch.Tensor) -> int:
+        """Different beginnings, the empty one with them, that another token was drawn after."""
+        return len({tuple(row[:i]) for row in written(tokens) for i in range(len(row))})
+
+    network = InferenceNetwork(tiny.network)
+    drawn = draw(network, 200, seed=4, max_length=12)
+    assert network.rows == states_read(drawn.tokens) < 0.5 * int((drawn.tokens != PAD_INDEX).sum())
+    assert network.steps == drawn.tokens.shape[1]
+    # Those that begin later share among themselves; no state is computed for a sequence that has ended.
+    monkeypatch.setattr(sampler, "_WAVE", 16)
+    later = InferenceNetwork(tiny.network)
+    assert torch.equal(draw(later, 200, seed=4, max_length=12).tokens, drawn.tokens)
+    assert network.rows < later.rows < int((drawn.tokens != PAD_INDEX).sum())
+
+
+def test_nothing_is_drawn_of_nothing(tiny: Policy) -> None:
+    assert draw(InferenceNetwork(tiny.network), 0, seed=0, max_length=9).tokens.shape == (0, 1)

@@ -18,10 +18,8 @@ def test_nll_is_minus_the_sum_of_the_policy_s_own_log_probs() -> None:
     log_probs = torch.tensor([[-1.0, -2.0], [-0.5, 0.0]])
     batch = Trajectories(
         tokens=torch.tensor([[3, 2], [2, 0]]),
-        valid_steps=torch.tensor([[True, True], [True, False]]),
+        reshaped_log_probs=torch.full((2, 2), -9.0),
         log_probs=log_probs,
-        drawing_log_probs=torch.full((2, 2), -9.0),
-        finished=torch.tensor([True, True]),
     )
     assert len(batch) == 2
     assert batch.nll.tolist() == [3.0, 0.5]
