@@ -37,9 +37,10 @@ class EncodedCorpus:
     def padded(self, indices: Sequence[int] | np.ndarray) -> Tensor:
         """The rows as one tensor: (B, T) int64, PAD_INDEX after the end token."""
         lengths = self.lengths[indices]
-        out = np.full((len(lengths), int(lengths.max())), PAD_INDEX, dtype=np.int64)
-        for row, index in enumerate(indices):
-            out[row, : lengths[row]] = self._tokens[self._offsets[index] : self._offsets[index + 1]]
+        steps = np.arange(lengths.max())
+        held = steps < lengths[:, None]
+        out = np.full(held.shape, PAD_INDEX, dtype=np.int64)
+        out[held] = self._tokens[(self._offsets[indices][:, None] + steps)[held]]
         return torch.from_numpy(out)
 
 

@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from moldesign.language.tokenizer import PAD_INDEX, START_INDEX
-from moldesign.policy.network import Network, autocast_dtype
+from moldesign.policy.network import Network, autocast_dtype, mask_unspeakable
+from moldesign.policy.products import Linear, linear
 
-Linear = Callable[[Tensor], Tensor]
 #: Of each layer what its cell carries on, (B, hidden) each: h of a GRU, h and c of an LSTM.
 States = list[tuple[Tensor, ...]]
 
@@ -36,6 +35,7 @@ class InferenceNetwork:
         self.dtype = (autocast_dtype(self.device) if half_precision else None) or torch.float32
         self.steps = self.rows = 0
         self.vocabulary_size, self._hidden_size = network.head.out_features, network.head.in_features
+        self._cell: Callable[..., tuple[Tensor, ...]]
         self._cell, self._carried = (_gru, 1) if network.architecture.cell == "gru" else (_lstm, 2)
         rnn = network.rnn
         with torch.no_grad():
@@ -51,9 +51,26 @@ class InferenceNetwork:
                 )
                 for i in range(rnn.num_layers)
             ]
-            bias = network.head.bias.clone()
-            bias[[PAD_INDEX, START_INDEX]] = float("-inf")  # no policy ever writes them
-            self._head = self._linear(network.head.weight, bias)
+            self._head = self._linear(network.head.weight, mask_unspeakable(network.head.bias))
+
+    @torch.no_grad()
+    def refresh(self, network: Network) -> None:
+        """Take over the weights of a network of the same shape, in place: where a captured graph reads them.
+
+        Raises:
+            TypeError: on a processor with packed products, which are laid out anew by another instance.
+        """
+        fresh = InferenceNetwork(network, half_precision=self.dtype != torch.float32)
+        for mine, theirs in zip(self._tensors(), fresh._tensors(), strict=True):
+            mine.copy_(theirs)
+
+    def compile(self, backend: str = "inductor") -> InferenceNetwork:
+        """This network, the gates of a layer in one kernel each: for a few batch sizes, compiled one by one.
+
+        By torch.compile, which needs Triton on a GPU and a C++ compiler.
+        """
+        self._cell = torch.compile(self._cell, backend=backend, dynamic=False)
+        return self
 
     def start(self, n: int) -> States:
         """The state before the first token of n sequences."""
@@ -78,11 +95,17 @@ class InferenceNetwork:
             output = state[0]
         return self._head(output), after
 
+    def _tensors(self) -> list[Tensor]:
+        """What a step reads."""
+        tensors = [self._table]
+        for product in [*(own for pair in self._layers for own in pair if own), self._head]:
+            if not isinstance(product, functools.partial):
+                raise TypeError("packed products cannot be refreshed in place")
+            tensors += product.keywords.values()
+        return tensors
+
     def _linear(self, weight: Tensor, bias: Tensor) -> Linear:
-        weight, bias = weight.to(self.dtype, copy=True), bias.to(self.dtype, copy=True)
-        if self.device.type == "cpu" and _packs(self.dtype):
-            return _packed(weight, bias)
-        return functools.partial(F.linear, weight=weight, bias=bias)
+        return linear(weight.to(self.dtype, copy=True), bias.to(self.dtype, copy=True))
 
 
 def select_rows(states: States, rows: Tensor) -> States:
@@ -110,22 +133,3 @@ def _lstm(gates: Tensor, own: Tensor, _: Tensor, cell: Tensor) -> tuple[Tensor, 
     write, keep, new, read = gates.add_(own).chunk(4, dim=1)
     cell = torch.addcmul(keep.sigmoid() * cell, write.sigmoid(), new.tanh())
     return read.sigmoid() * cell.tanh(), cell
-
-
-def _packed(weight: Tensor, bias: Tensor) -> Linear:
-    """x -> x W' + b with the weight in the order of bytes that the processor's product reads."""
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
-    product = torch.ops.mkldnn._linear_pointwise
-    return lambda inputs: product(inputs, packed, bias, "none", [], "")
-
-
-@functools.cache
-def _packs(dtype: torch.dtype) -> bool:
-    """Whether this build of torch has packed products, and they are right. Their names are not public."""
-    weight = torch.arange(32 * 16, dtype=torch.float32).reshape(32, 16).sin().to(dtype)
-    bias, inputs = weight[:, 0].clone(), weight[:4].clone()
-    try:
-        found = _packed(weight, bias)(inputs)
-    except (AttributeError, RuntimeError):
-        return False
-    return torch.allclose(found.float(), F.linear(inputs, weight, bias).float(), atol=0.02)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from moldesign.language.tokenizer import PAD_INDEX, START_INDEX
 from moldesign.policy.settings import Architecture
 
 State = Tensor | tuple[Tensor, Tensor]
@@ -17,8 +18,8 @@ class Network(nn.Module):
         super().__init__()
         self.architecture = architecture
         weight = torch.empty(vocabulary_size, architecture.embedding_size)
-        # Without values (on the device meta) there are none to draw; torch would import its compiler for that,
-        # which takes as long as torch itself.
+        # Without values (on the device meta) there are none to draw; torch would import its compiler for
+        # that, which takes as long as torch itself.
         if not weight.is_meta:
             nn.init.normal_(weight)
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)
@@ -63,3 +64,10 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     ):
         return torch.bfloat16
     return None
+
+
+def mask_unspeakable(logits: Tensor) -> Tensor:
+    """Logits (..., V) with padding and start at -inf: no policy ever writes them."""
+    mask = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
+    mask[PAD_INDEX] = mask[START_INDEX] = True  # one by one: a list would have to be copied to the device
+    return logits.masked_fill(mask, float("-inf"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,16 @@ from torch import Tensor
 from moldesign.language.batches import pad
 from moldesign.language.tokenizer import PAD_INDEX, START_INDEX, Tokenizer
 from moldesign.policy import sampler
+from moldesign.policy.graphs import Ladder, cuda_graphs
 from moldesign.policy.inference import InferenceNetwork
-from moldesign.policy.network import Network, autocast_dtype
+from moldesign.policy.network import Network, autocast_dtype, mask_unspeakable
+from moldesign.policy.prefixes import PrefixTree
+from moldesign.policy.recurrence import tree_logits
 from moldesign.policy.settings import Architecture
 from moldesign.policy.trajectories import Sequences, Trajectories
 
 MAX_LENGTH = 140  # tokens; the longest molecule of the shipped corpora has 106
-_SCORE_BATCH = 256
+_SCORE_BATCH = 1024
 
 
 class Policy:
@@ -35,6 +39,7 @@ class Policy:
         self.network = network
         self.tokenizer = tokenizer
         self.half_precision = half_precision
+        self._ladder: Ladder | None = None
 
     @classmethod
     def fresh(cls, architecture: Architecture, tokenizer: Tokenizer, *, seed: int = 0) -> Policy:
@@ -46,6 +51,10 @@ class Policy:
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return (autocast_dtype(self.device) if self.half_precision else None) or torch.float32
 
     def to(self, device: torch.device | str) -> Policy:
         """This policy, its network moved to the device."""
@@ -61,18 +70,28 @@ class Policy:
         actions = tokens.t()
         start = torch.full_like(actions[:1], START_INDEX)
         inputs = torch.cat([start, actions[:-1]])
-        dtype = autocast_dtype(self.device) if self.half_precision else None
-        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+        dtype = self._dtype
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32):
             logits, _ = self.network(inputs)
-        return sampler.mask_unspeakable(logits.float())
+        return mask_unspeakable(logits.float())
 
     def log_probs(self, tokens: Tensor) -> Tensor:
-        """(B, T) nats: log pi(a_t | s_t), differentiable; zero after the end token."""
-        logits = self.logits(tokens)
-        losses = F.cross_entropy(
-            logits.flatten(0, 1), tokens.t().flatten(), ignore_index=PAD_INDEX, reduction="none"
-        )
-        return -losses.view(tokens.t().shape).t()
+        """(B, T) nats: log pi(a_t | s_t), differentiable; zero after the end token.
+
+        Once, where a processor reads a GRU: equal beginnings are then read once, and padding never.
+        """
+        if self.device.type != "cpu" or self.network.architecture.cell != "gru":
+            losses = F.cross_entropy(
+                self.logits(tokens).flatten(0, 1),
+                tokens.t().flatten(),
+                ignore_index=PAD_INDEX,
+                reduction="none",
+            )
+            return -losses.view(tokens.t().shape).t()
+        tree = PrefixTree.of(tokens)
+        logits = mask_unspeakable(tree_logits(self.network, tree, self._dtype).float())
+        log_probs = F.log_softmax(logits, -1)[tree.nodes[tree.valid], tokens[tree.valid]]
+        return torch.zeros(tokens.shape).masked_scatter(tree.valid, log_probs)
 
     def draw(
         self,
@@ -94,8 +113,11 @@ class Policy:
         """
         if not 0 < temperature < math.inf or not 0 < top_p <= 1:
             raise ValueError("temperature must be positive and top_p within (0, 1]")
-        return sampler.draw(
-            InferenceNetwork(self.network, half_precision=self.half_precision),
+        if self.device.type == "cuda":
+            draw = self._captured().draw
+        else:
+            draw = partial(sampler.draw, InferenceNetwork(self.network, half_precision=self.half_precision))
+        return draw(
             n,
             seed=seed,
             first_index=first_index,
@@ -103,6 +125,17 @@ class Policy:
             top_p=top_p,
             max_length=max_length,
         )
+
+    @torch.inference_mode(mode=False)  # of tensors made in it none could be refreshed outside of it
+    def _captured(self) -> Ladder:
+        """What draws on a GPU, with the weights of now: captured once, where they stay."""
+        ladder = self._ladder
+        if ladder is None or (ladder.network.device, ladder.network.dtype) != (self.device, self._dtype):
+            network = InferenceNetwork(self.network, half_precision=self.half_precision)
+            self._ladder = ladder = Ladder(network, capture=cuda_graphs(self.device))
+        else:
+            ladder.network.refresh(self.network)
+        return ladder
 
     def sample(self, n: int, *, seed: int, **options: Any) -> Trajectories:
         """As `draw`, with log-probabilities: recomputed in the precision of training, which may be higher.

@@ -243,7 +243,7 @@ class Pretraining:
         mine = rows[self.rank :: self.world]
         width = int(corpus.lengths[rows].max())
         tokens = corpus.padded(mine) if len(mine) else torch.zeros((1, width), dtype=torch.int64)
-        nll = self._nll(tokens.to(self.policy.device))
+        nll = self._nll(self._on_device(tokens))
         # A batch holds molecules of one length. Divided by its own tokens, a short molecule would weigh more
         # than a long one, and the prior would write molecules that are too small.
         unit = 1 / (self.settings.batch_size * self._mean_length)
@@ -259,15 +259,22 @@ class Pretraining:
         loss.backward()
         self._add_gradients()
         norm = nn.utils.clip_grad_norm_(self.policy.network.parameters(), self.settings.clip_norm)
+        # Read together: each reading waits for a GPU to end what it was given.
+        loss_sum, norm_value = torch.stack([nll.detach(), norm]).tolist()
         # One NaN makes the clipped gradient all NaN: such a step is left out, not taken.
-        finite = bool(torch.isfinite(norm))
+        finite = math.isfinite(norm_value)
         if finite:
             for optimizer, peaks in zip(self.optimizers, self._peaks, strict=True):
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * scale
                 optimizer.step()
-        loss_a_token = self._sums(float(nll.detach()))[0] / tokens_in_batch
+        loss_a_token = self._sums(loss_sum)[0] / tokens_in_batch
         return _Step(loss_a_token, tokens_in_batch, valid_share, finite)
+
+    def _on_device(self, tokens: Tensor) -> Tensor:
+        """The tokens where the policy is; a GPU is not waited for."""
+        device = self.policy.device
+        return tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
 
     def _nll(self, tokens: Tensor) -> Tensor:
         """(B, T) tokens -> the sum of their negative log-likelihoods, differentiable."""

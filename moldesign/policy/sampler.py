@@ -9,6 +9,7 @@ from torch import Tensor
 from moldesign.language.tokenizer import END_INDEX, PAD_INDEX, START_INDEX
 from moldesign.policy.inference import InferenceNetwork, select_rows
 from moldesign.policy.philox import uniforms
+from moldesign.policy.products import room
 from moldesign.policy.trajectories import Sequences
 
 # Sequences that begin together: enough for the products to run at their full rate, few enough for their
@@ -84,7 +85,7 @@ def draw(
         logits, states = network.step(last, states)
         probabilities = drawing_distribution(logits.float(), temperature, top_p)
         cumulative = probabilities.cumsum(-1)
-        chosen = choose(cumulative[group] if shared else cumulative, numbers[rows, at])
+        chosen = choose(cumulative[group] if shared else cumulative[: len(rows)], numbers[rows, at])
         tokens[rows, at] = chosen
         if log_probs is not None:
             log_probs[rows, at] = probabilities[group, chosen].log()
@@ -94,27 +95,22 @@ def draw(
         if len(going_on) < len(rows):
             rows, at, group, chosen = (part[going_on] for part in (rows, at, group, chosen))
         elif not shared:
-            last = chosen
+            last[: len(rows)] = chosen
             continue
         if shared:
             branches, group = torch.unique(group * size + chosen, return_inverse=True)
             parents, last = branches // size, branches % size
-            shared = len(last) < len(rows)
+            shared = len(branches) < len(rows)
             if not shared:  # from here on sequences stand in the order of their states
                 order = group.argsort()
                 rows, at, group = rows[order], at[order], group[order]
         else:
             parents, last, group = group, chosen, torch.arange(len(rows), device=device)
-        states = select_rows(states, parents)
+        # Behind them stand some that nobody is in.
+        behind = (0, room(len(last)) - len(last))
+        states, last = select_rows(states, F.pad(parents, behind)), F.pad(last, behind)
     length = int((tokens != PAD_INDEX).sum(1).max()) if n else 1
     return Sequences(
         tokens=tokens[:, :length].clone(),
         reshaped_log_probs=None if log_probs is None else log_probs[:, :length].clone(),
     )
-
-
-def mask_unspeakable(logits: Tensor) -> Tensor:
-    """Logits (..., V) with padding and start at -inf: no policy ever writes them."""
-    mask = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
-    mask[[PAD_INDEX, START_INDEX]] = True
-    return logits.masked_fill(mask, float("-inf"))

@@ -12,9 +12,11 @@ from moldesign.assets import prior_path
 from moldesign.chem import molecules
 from moldesign.policy.checkpoint import load_policy
 
-_CHUNK = 1024
+# Large, so that most of it is drawn with a full batch.
+_CHUNK = 8192
+_LEAST = 256
 # A prior that writes nothing new for so long never will.
-_BARREN_CHUNKS = 20
+_BARREN = 20_000
 
 
 def sample(
@@ -52,8 +54,10 @@ def sample(
     rows: list[tuple[str, bool, str, float]] = []
     seen: set[str] = set()
     drawn = barren = 0
-    while len(rows) < n and barren < _BARREN_CHUNKS:
-        size = _CHUNK if unique or valid_only else min(_CHUNK, n - len(rows))
+    while len(rows) < n and barren < _BARREN:
+        missing = n - len(rows)
+        # Of molecules that may be left out, not a few at a time.
+        size = min(_CHUNK, max(missing, _LEAST) if unique or valid_only else missing)
         batch = policy.sample(size, seed=seed, first_index=drawn, temperature=temperature, top_p=top_p)
         drawn += size
         before = len(rows)
@@ -66,7 +70,7 @@ def sample(
                 continue
             seen.add(key)
             rows.append((text, canonical is not None, canonical or "", nll))
-        barren = barren + 1 if len(rows) == before else 0
+        barren = barren + size if len(rows) == before else 0
         if progress is not None:
             progress(min(len(rows), n))
     return pd.DataFrame(rows[:n], columns=["smiles", "valid", "canonical_smiles", "nll"])

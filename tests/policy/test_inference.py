@@ -3,7 +3,7 @@ import torch
 
 from moldesign.assets import prior_path
 from moldesign.language.tokenizer import END_INDEX, PAD_INDEX, START_INDEX, Tokenizer
-from moldesign.policy import inference
+from moldesign.policy import products
 from moldesign.policy.checkpoint import load_policy
 from moldesign.policy.inference import InferenceNetwork, select_rows
 from moldesign.policy.network import autocast_dtype
@@ -29,7 +29,7 @@ def test_a_step_at_a_time_gives_the_logits_of_the_whole(
     tiny: Policy, monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
     if not packed:
-        monkeypatch.setattr(inference, "_packs", lambda _: False)
+        monkeypatch.setattr(products, "_packs", lambda _: False)
     with torch.no_grad():
         found = read(InferenceNetwork(tiny.network, half_precision=False), TOKENS)
         expected = tiny.logits(TOKENS)
@@ -67,7 +67,7 @@ def test_training_does_not_reach_a_copy(tiny: Policy) -> None:
 
 @pytest.mark.parametrize("half_precision", [True, False])
 def test_a_row_does_not_depend_on_those_beside_it_nor_on_threads(half_precision: bool) -> None:
-    if not inference._packs(torch.float32):
+    if not products._packs(torch.float32):
         pytest.skip("this build of torch has no packed products")
     shape = Architecture(layers=2, hidden_size=96, embedding_size=32)
     policy = Policy.fresh(shape, Tokenizer.for_corpus([]), seed=1)

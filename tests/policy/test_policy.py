@@ -158,7 +158,7 @@ def test_padding_and_start_are_never_written(tiny: Policy) -> None:
 )
 def test_impossible_temperature_and_top_p_are_refused(tiny: Policy, options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="temperature must be positive"):
-        tiny.sample(1, seed=0, **options)  # type: ignore[arg-type]
+        tiny.sample(1, seed=0, **options)
 
 
 def test_no_samples_are_an_empty_batch(tiny: Policy) -> None:

@@ -8,6 +8,7 @@ from moldesign.language.tokenizer import END_INDEX, PAD_INDEX
 from moldesign.policy import sampler
 from moldesign.policy.inference import InferenceNetwork
 from moldesign.policy.policy import Policy
+from moldesign.policy.products import room
 from moldesign.policy.sampler import choose, draw, drawing_distribution
 
 LOGITS = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log()
@@ -90,19 +91,22 @@ def test_drawing_ends_with_its_longest_sequence(tiny: Policy) -> None:
 def test_a_state_is_computed_once_for_all_who_are_in_it(
     tiny: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def states_read(tokens: torch.Tensor) -> int:
-        """Different beginnings, the empty one with them, that another token was drawn after."""
-        return len({tuple(row[:i]) for row in written(tokens) for i in range(len(row))})
+    def states_read(tokens: torch.Tensor) -> list[int]:
+        """Of each step the different beginnings that a token was drawn after."""
+        rows = written(tokens)
+        return [len({tuple(row[:i]) for row in rows if len(row) > i}) for i in range(tokens.shape[1])]
 
     network = InferenceNetwork(tiny.network)
     drawn = draw(network, 200, seed=4, max_length=12)
-    assert network.rows == states_read(drawn.tokens) < 0.5 * int((drawn.tokens != PAD_INDEX).sum())
+    root, *states = states_read(drawn.tokens)
+    count = int((drawn.tokens != PAD_INDEX).sum())
+    assert network.rows == root + sum(map(room, states)) < 0.5 * count
     assert network.steps == drawn.tokens.shape[1]
     # Those that begin later share among themselves; no state is computed for a sequence that has ended.
     monkeypatch.setattr(sampler, "_WAVE", 16)
     later = InferenceNetwork(tiny.network)
     assert torch.equal(draw(later, 200, seed=4, max_length=12).tokens, drawn.tokens)
-    assert network.rows < later.rows < int((drawn.tokens != PAD_INDEX).sum())
+    assert network.rows < later.rows < count
 
 
 def test_nothing_is_drawn_of_nothing(tiny: Policy) -> None:

@@ -52,7 +52,7 @@ def test_a_prior_that_writes_nothing_new_is_given_up(prior: Path, monkeypatch: p
     with torch.no_grad():
         policy.network.head.bias[END_INDEX] = 100.0  # the empty string, always
     save_policy(policy, prior, provenance)
-    monkeypatch.setattr(sampling, "_BARREN_CHUNKS", 2)
+    monkeypatch.setattr(sampling, "_BARREN", 2000)
     assert len(moldesign.sample(prior, 3, valid_only=True)) == 0
     assert len(moldesign.sample(prior, 3, unique=True)) == 1
     assert list(moldesign.sample(prior, 3)["smiles"]) == ["", "", ""]
