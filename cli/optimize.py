@@ -36,6 +36,16 @@ if TYPE_CHECKING:
     from moldesign.rl.steps import StepReport
 
 _TABLE_ROWS = 10
+_PHASES = {
+    "draw": "drawing",
+    "score": "scoring",
+    "wait": "waiting for scores",
+    "read": "reading",
+    "weigh": "weighing",
+    "step": "learning",
+    "remember": "remembering",
+    "other": "other",
+}
 _CONFIG_KEYS = ("objective", "prior", "settings")
 
 
@@ -186,6 +196,8 @@ def _report(run: Run, out: Path, json_line: bool) -> None:
             **{name: float(value) for name, value in front.items() if name != "calls"},
             "mean_score_first_300": None if first != first else round(float(first), 6),
             "mean_score_last_300": None if last != last else round(float(last), 6),
+            "seconds_a_step": round(_seconds_a_step(run.timeline), 6),
+            "time": {name: round(share, 4) for name, share in _shares(run.timeline).items()},
             "best": json.loads(best.to_json(orient="records")),
         }
         typer.echo(json.dumps(summary))
@@ -205,9 +217,27 @@ def _report(run: Run, out: Path, json_line: bool) -> None:
     )
     for line in failure_lines(run.ledger):
         typer.echo(line, err=True)
+    typer.echo(_time(run.timeline), err=True)
     if front:
         typer.echo(f"front: {front['front']:.0f} molecules, hypervolume {front['hypervolume']:.3f}", err=True)
     written = f"candidates: {out / 'candidates.csv'}"
     if len(table):
         written += f"; learning curve: {out / 'learning_curve.png'}"
     typer.echo(written, err=True)
+
+
+def _shares(timeline: pd.DataFrame) -> dict[str, float]:
+    return dict(zip(timeline["phase"], timeline["share"], strict=True))
+
+
+def _seconds_a_step(timeline: pd.DataFrame) -> float:
+    phases = timeline["phase"].isin(list(_PHASES))
+    return float(timeline.loc[phases, "milliseconds_a_step"].sum()) / 1000
+
+
+def _time(timeline: pd.DataFrame) -> str:
+    """A line on where the time of the loop went, phases of less than half a percent left out."""
+    shares = _shares(timeline)
+    parts = [f"{words} {shares[name]:.0%}" for name, words in _PHASES.items() if shares[name] >= 0.005]
+    line = f"time: {', '.join(parts)}; {_seconds_a_step(timeline):.2g} s a step"
+    return f"{line}; workers busy {shares['workers']:.0%}" if "workers" in shares else line

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from moldesign.policy.network import Network, autocast_dtype, mask_unspeakable
 from moldesign.policy.products import Linear, linear
+from moldesign.policy.reading import Record, fingerprint
 
 #: Of each layer what its cell carries on, (B, hidden) each: h of a GRU, h and c of an LSTM.
 States = list[tuple[Tensor, ...]]
@@ -28,12 +29,14 @@ class InferenceNetwork:
 
     Attributes:
         steps, rows: how often, and for how many sequences in all, a step was computed.
+        weights: by their fingerprint.
     """
 
     def __init__(self, network: Network, *, half_precision: bool = True) -> None:
         self.device = next(network.parameters()).device
         self.dtype = (autocast_dtype(self.device) if half_precision else None) or torch.float32
         self.steps = self.rows = 0
+        self.weights = fingerprint(network)
         self.vocabulary_size, self._hidden_size = network.head.out_features, network.head.in_features
         self._cell: Callable[..., tuple[Tensor, ...]]
         self._cell, self._carried = (_gru, 1) if network.architecture.cell == "gru" else (_lstm, 2)
@@ -82,17 +85,26 @@ class InferenceNetwork:
             for _ in self._layers
         ]
 
-    def step(self, tokens: Tensor, states: States) -> tuple[Tensor, States]:
-        """Logits (B, V) of the next token, -inf for pad and start, and the state after tokens (B,)."""
+    def step(
+        self, tokens: Tensor, states: States, records: list[Record] | None = None
+    ) -> tuple[Tensor, States]:
+        """Logits (B, V) of the next token, -inf for pad and start, and the state after tokens (B,).
+
+        Args:
+            records: gets one of each layer; of a GRU only.
+        """
         self.steps += 1
         self.rows += len(tokens)
         after: States = []
         output = tokens
         for (below, own), state in zip(self._layers, states, strict=True):
             gates = self._table.index_select(0, tokens) if below is None else below(output)
-            state = self._cell(gates, own(state[0]), *state)
-            after.append(state)
-            output = state[0]
+            from_own = own(state[0])
+            output, *inner = self._cell(gates, from_own, *state)
+            after.append((output, *inner[: self._carried - 1]))
+            if records is not None:
+                both, new = inner
+                records.append(Record(state[0], both, from_own[:, 2 * self._hidden_size :], new, output))
         return self._head(output), after
 
     def _tensors(self) -> list[Tensor]:
@@ -113,8 +125,8 @@ def select_rows(states: States, rows: Tensor) -> States:
     return [tuple(part.index_select(0, rows) for part in state) for state in states]
 
 
-def _gru(gates: Tensor, own: Tensor, state: Tensor) -> tuple[Tensor]:
-    """The next state (B, H) of a gated recurrent unit; overwrites `gates`.
+def _gru(gates: Tensor, own: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The next state (B, H) of a gated recurrent unit, and its r, z and n; overwrites `gates`.
 
     r, z = sigmoid(gates + own), n = tanh(gates_n + r * own_n), h' = (1 - z) * n + z * h, in the order
     of torch.nn.GRU (Cho et al. 2014, eq. 5-8, the reset behind the product).
@@ -122,7 +134,7 @@ def _gru(gates: Tensor, own: Tensor, state: Tensor) -> tuple[Tensor]:
     size = state.shape[1]
     reset_update = gates[:, : 2 * size].add_(own[:, : 2 * size]).sigmoid_()
     new = torch.addcmul(gates[:, 2 * size :], reset_update[:, :size], own[:, 2 * size :]).tanh_()
-    return (torch.lerp(new, state, reset_update[:, size:]),)
+    return torch.lerp(new, state, reset_update[:, size:]), reset_update, new
 
 
 def _lstm(gates: Tensor, own: Tensor, _: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,10 +16,12 @@ from torch import Tensor
 from moldesign.language.batches import pad
 from moldesign.language.tokenizer import PAD_INDEX, START_INDEX, Tokenizer
 from moldesign.policy import sampler
+from moldesign.policy.allocation import keep_freed_memory
 from moldesign.policy.graphs import Ladder, cuda_graphs
 from moldesign.policy.inference import InferenceNetwork
 from moldesign.policy.network import Network, autocast_dtype, mask_unspeakable
 from moldesign.policy.prefixes import PrefixTree
+from moldesign.policy.reading import Reading, fingerprint
 from moldesign.policy.recurrence import tree_logits
 from moldesign.policy.settings import Architecture
 from moldesign.policy.trajectories import Sequences, Trajectories
@@ -40,6 +42,7 @@ class Policy:
         self.tokenizer = tokenizer
         self.half_precision = half_precision
         self._ladder: Ladder | None = None
+        keep_freed_memory()
 
     @classmethod
     def fresh(cls, architecture: Architecture, tokenizer: Tokenizer, *, seed: int = 0) -> Policy:
@@ -75,12 +78,21 @@ class Policy:
             logits, _ = self.network(inputs)
         return mask_unspeakable(logits.float())
 
-    def log_probs(self, tokens: Tensor) -> Tensor:
-        """(B, T) nats: log pi(a_t | s_t), differentiable; zero after the end token.
+    @property
+    def _by_tree(self) -> bool:
+        """Whether equal beginnings are read once, and padding never: where a processor reads a GRU."""
+        return self.device.type == "cpu" and self.network.architecture.cell == "gru"
 
-        Once, where a processor reads a GRU: equal beginnings are then read once, and padding never.
+    def _reads_along(self, n: int, along: Tensor, max_length: int) -> bool:
+        return self._by_tree and n + len(along) <= sampler.WAVE and along.shape[1] <= max_length
+
+    def log_probs(self, tokens: Tensor, reading: Reading | None = None) -> Tensor:
+        """(B, T) nats: log pi(a_t | s_t), differentiable, once on a processor; zero after the end token.
+
+        Args:
+            reading: as `draw` kept it; used if it is of these tokens and the weights have not changed.
         """
-        if self.device.type != "cpu" or self.network.architecture.cell != "gru":
+        if not self._by_tree:
             losses = F.cross_entropy(
                 self.logits(tokens).flatten(0, 1),
                 tokens.t().flatten(),
@@ -88,10 +100,18 @@ class Policy:
                 reduction="none",
             )
             return -losses.view(tokens.t().shape).t()
-        tree = PrefixTree.of(tokens)
-        logits = mask_unspeakable(tree_logits(self.network, tree, self._dtype).float())
+        if reading is not None and self._has_read(tokens, reading):
+            tree, records = reading.tree, reading.layers
+        else:
+            tree, records = PrefixTree.of(tokens), None
+        logits = mask_unspeakable(tree_logits(self.network, tree, self._dtype, records).float())
         log_probs = F.log_softmax(logits, -1)[tree.nodes[tree.valid], tokens[tree.valid]]
         return torch.zeros(tokens.shape).masked_scatter(tree.valid, log_probs)
+
+    def _has_read(self, tokens: Tensor, reading: Reading) -> bool:
+        """Whether a reading is of these tokens, and of the network as it is; dropout makes it another."""
+        same = torch.equal(reading.tokens, tokens) and torch.equal(reading.weights, fingerprint(self.network))
+        return same and not self.network.rnn.dropout
 
     def draw(
         self,
@@ -102,11 +122,16 @@ class Policy:
         temperature: float = 1.0,
         top_p: float = 1.0,
         max_length: int = MAX_LENGTH,
+        along: Tensor | None = None,
     ) -> Sequences:
         """n sequences; the i-th depends on the weights, the seed and first_index + i alone.
 
         So it does to the bit on a processor with oneDNN's products. Elsewhere the size of the batch may
         change the last bit of a logit, and so, seldom, a token: only the same n then repeats for certain.
+
+        Args:
+            along: (R, T) tokens to be read in the same steps, where that can be done: the result then has a
+                reading, which spares `log_probs` of both, one behind the other, its forward pass.
 
         Raises:
             ValueError: temperature not positive and finite, or top_p outside (0, 1].
@@ -117,6 +142,8 @@ class Policy:
             draw = self._captured().draw
         else:
             draw = partial(sampler.draw, InferenceNetwork(self.network, half_precision=self.half_precision))
+            if along is not None and self._reads_along(n, along, max_length):
+                draw = partial(draw, along=F.pad(along, (0, max_length - along.shape[1]), value=PAD_INDEX))
         return draw(
             n,
             seed=seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -57,18 +58,26 @@ class PrefixTree:
             nodes[rows, step] = begin + place
         return cls(levels, parents, torch.cat(read), nodes, valid)
 
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Beginnings of each level."""
+        return [level.stop - level.start for level in self.levels]
+
+    @cached_property
+    def _branching(self) -> list[bool]:
+        """Of each level whether two of its beginnings go on from the same one above; they stand in order."""
+        return [bool((parents[1:] == parents[:-1]).any()) for parents in self.parents]
+
     def sum_above(self, values: Tensor, depth: int) -> Tensor:
         """(m, H) of the m beginnings of the level above: the sum of the values (n, H) below each."""
-        parents, level = self.parents[depth], self.levels[depth - 1]
-        count = level.stop - level.start
-        alone = bool((parents[1:] != parents[:-1]).all())  # they are in order
-        if alone and len(parents) == count:
+        parents, count = self.parents[depth], self.sizes[depth - 1]
+        if self._branching[depth]:
+            # In full precision: a beginning may have hundreds below it.
+            total = torch.zeros((count, values.shape[1]), device=values.device)
+            return total.index_add_(0, parents, values.float()).to(values.dtype)
+        if len(parents) == count:
             return values
-        if alone:
-            return values.new_zeros((count, values.shape[1])).index_copy_(0, parents, values)
-        # In full precision: a beginning may have hundreds below it.
-        total = torch.zeros((count, values.shape[1]), device=values.device)
-        return total.index_add_(0, parents, values.float()).to(values.dtype)
+        return values.new_zeros((count, values.shape[1])).index_copy_(0, parents, values)
 
     def __len__(self) -> int:
         return len(self.tokens)

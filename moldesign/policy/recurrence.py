@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,18 +12,22 @@ from torch.autograd.function import once_differentiable
 
 from moldesign.policy.network import Network
 from moldesign.policy.prefixes import PrefixTree
-from moldesign.policy.products import linear, room
+from moldesign.policy.products import Linear, linear, room
+from moldesign.policy.reading import Record
 
 # Rows behind the last level that a product may run into: as many as `room` adds at most.
 _SPARE = 32
 
 
-def tree_logits(network: Network, tree: PrefixTree, dtype: torch.dtype) -> Tensor:
+def tree_logits(
+    network: Network, tree: PrefixTree, dtype: torch.dtype, records: Sequence[Record] | None = None
+) -> Tensor:
     """(N, V) logits after each of N beginnings, those of network.forward; differentiable once.
 
     Args:
         network: of gated recurrent units.
         dtype: what is multiplied and carried on in; sums of a product are of full precision.
+        records: of each layer, what it computed of these beginnings before with the same weights.
     """
     rnn: nn.GRU = network.rnn
     outputs = F.one_hot(tree.tokens, len(network.embedding.weight)).to(dtype)
@@ -31,18 +36,17 @@ def tree_logits(network: Network, tree: PrefixTree, dtype: torch.dtype) -> Tenso
             outputs = F.dropout(outputs, rnn.dropout)
         # The input of the first layer is one of V: their products are a table, of which one-hot takes a row.
         matrix: Tensor = weight if i else F.linear(network.embedding.weight, weight).t()
-        outputs = _recurrence(_affine(outputs, matrix, bias), own_weight, own_bias, tree)
-    return _affine(outputs, network.head.weight, network.head.bias)
+        record = records[i] if records else None
+        outputs = _layer(outputs, matrix, bias, own_weight, own_bias, tree, record)
+    head: Tensor = _Affine.apply(  # type: ignore[no-untyped-call]
+        outputs, network.head.weight, network.head.bias
+    )
+    return head
 
 
-def _affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    result: Tensor = _Affine.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
-    return result
-
-
-def _recurrence(gates: Tensor, weight: Tensor, bias: Tensor, tree: PrefixTree) -> Tensor:
-    result: Tensor = _Recurrence.apply(gates, weight, bias, tree)  # type: ignore[no-untyped-call]
-    return result
+def _layer(*arguments: Any) -> Tensor:
+    states: Tensor = _Layer.apply(*arguments)  # type: ignore[no-untyped-call]
+    return states
 
 
 class _Affine(torch.autograd.Function):
@@ -56,75 +60,111 @@ class _Affine(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inputs, weight = ctx.saved_tensors
-        below = linear(weight.t())(gradient) if ctx.needs_input_grad[0] else None
-        return below, (gradient.t() @ inputs).float(), _sum_of_rows(gradient)
+        return gradient @ weight, (gradient.t() @ inputs).float(), _sum_of_rows(gradient)
 
 
-class _Recurrence(torch.autograd.Function):
-    """(N, H) states of the N beginnings from their gates (N, 3H), level by level.
+class _Layer(torch.autograd.Function):
+    """(N, H) states of the N beginnings from their inputs (N, I), level by level.
 
-    With h the state of the beginning above: r, z = sigmoid(gates_rz + (h U' + c)_rz),
-    n = tanh(gates_n + r * (h U' + c)_n), state = (1 - z) * n + z * h, as torch.nn.GRU (Cho et al. 2014,
-    eq. 5-8). The gradient of a state is the sum over the beginnings below (backpropagation through
+    With x the input and h the state of the beginning above: r, z = sigmoid((x W' + b + h U' + c)_rz),
+    n = tanh((x W' + b)_n + r * (h U' + c)_n), state = (1 - z) * n + z * h, as torch.nn.GRU (Cho et al.
+    2014, eq. 5-8). The gradient of a state is the sum over the beginnings below (backpropagation through
     a tree, Goller & Kuechler 1996).
     """
 
     @staticmethod
-    def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor, tree: PrefixTree) -> Tensor:
-        half = weight.to(gates.dtype)
-        product = linear(half, bias.to(gates.dtype))
-        count, size = len(gates), weight.shape[1]
-        new, own_new, states = (gates.new_empty((count, size)) for _ in range(3))
-        above = gates.new_empty((count + _SPARE, size))
-        reset_update = gates.new_empty((count, 2 * size))
-        for level, parents, before in zip(tree.levels, tree.parents, [None, *tree.levels], strict=False):
-            if before is None:
-                above[level] = 0
-            else:
-                torch.index_select(states[before], 0, parents, out=above[level])
-            own = product(above[_roomy(level)])[: level.stop - level.start]
-            both = torch.add(gates[level, : 2 * size], own[:, : 2 * size], out=reset_update[level]).sigmoid_()
-            own_new[level] = own[:, 2 * size :]
-            torch.addcmul(
-                gates[level, 2 * size :], both[:, :size], own[:, 2 * size :], out=new[level]
-            ).tanh_()
-            torch.lerp(new[level], above[level], both[:, size:], out=states[level])
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        own_weight: Tensor,
+        own_bias: Tensor,
+        tree: PrefixTree,
+        record: Record | None,
+    ) -> Tensor:
+        dtype = inputs.dtype
+        half, own_half = weight.to(dtype), own_weight.to(dtype)
+        if record is None:
+            gates = linear(half, bias.to(dtype))(inputs)
+            record = _levels(gates, linear(own_half, own_bias.to(dtype)), tree)
         ctx.tree = tree
-        ctx.save_for_backward(half, above[:count], new, own_new, reset_update)
-        return states
+        ctx.save_for_backward(inputs, half, own_half, record.above, record.both, record.own, record.new)
+        return record.states.detach()  # apart from the record, which another pass may use
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tree: PrefixTree = ctx.tree
-        weight, above, new, own_new, reset_update = ctx.saved_tensors
-        product = linear(weight.t())
+        inputs, weight, own_weight, above, both, own, new = ctx.saved_tensors
         count, size = new.shape
-        reset, update = reset_update[:, :size], reset_update[:, size:]
-        # Of the gates, and of their part that the layer's own state has: they differ in the last third.
-        of_gates = gradient.new_empty((count, 3 * size))
-        of_own = gradient.new_empty((count + _SPARE, 3 * size))
-        sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-        tanh_backward = torch.ops.aten.tanh_backward.grad_input
+        reset, update = both.split(size, 1)
+        # What the gradient of a state is multiplied by, and then that of its candidate n: all levels at once.
+        by_state, by_new = gradient.new_empty((count, 3, size)), gradient.new_empty((count, 2, size))
+        by_state[:, 0] = update
+        torch.ops.aten.tanh_backward.grad_input(1 - update, new, grad_input=by_state[:, 1])
+        torch.ops.aten.sigmoid_backward.grad_input(above - new, update, grad_input=by_state[:, 2])
+        torch.ops.aten.sigmoid_backward.grad_input(own, reset, grad_input=by_new[:, 0])
+        by_new[:, 1] = reset
+        # Side by side the gradients of: h as far as it is kept, (x W' + b)_n, those of z and r, (h U' + c)_n.
+        parts = gradient.new_empty((count + _SPARE, 5 * size))
+        of_own = parts[:, 2 * size :]
+        product = linear(_in_order(own_weight, _OWN_ORDER).t())
         below: Tensor | None = None
-        for depth in reversed(range(len(tree.levels))):
-            level = tree.levels[depth]
-            of_state = gradient[level].clone() if below is None else below.add_(gradient[level])
-            kept = of_state * update[level]
-            of_new = tanh_backward(of_state - kept, new[level], grad_input=of_gates[level, 2 * size :])
-            own = of_own[level]
-            sigmoid_backward(of_new * own_new[level], reset[level], grad_input=own[:, :size])
-            moved = of_state.mul_(above[level] - new[level])
-            sigmoid_backward(moved, update[level], grad_input=own[:, size : 2 * size])
-            torch.mul(of_new, reset[level], out=own[:, 2 * size :])
+        of_levels = (part.split(tree.sizes) for part in (gradient, by_state, by_new, parts[:count]))
+        levels = list(zip(tree.levels, *of_levels, strict=True))
+        for depth, (level, of_state, from_state, from_new, part) in reversed([*enumerate(levels)]):
+            of_state = of_state if below is None else below.add_(of_state)
+            part = part.unflatten(1, (5, size))
+            torch.mul(of_state[:, None], from_state, out=part[:, :3])
+            torch.mul(part[:, 1:2], from_new, out=part[:, 3:])
             if depth:
-                of_above = kept.add_(product(of_own[_roomy(level)])[: len(kept)])
-                below = tree.sum_above(of_above, depth)
-        of_own = of_own[:count]
-        of_gates[:, : 2 * size] = of_own[:, : 2 * size]
-        return of_gates, (of_own.t() @ above).float(), _sum_of_rows(of_own), None
+                moved = product(of_own[_roomy(level)])[: len(part)]
+                below = tree.sum_above(moved.add_(part[:, 0]), depth)
+        of_gates, of_own = parts[:count, size : 4 * size], of_own[:count]
+        return (
+            of_gates @ _in_order(weight, _GATES_ORDER) if ctx.needs_input_grad[0] else None,
+            _in_order(of_gates.t() @ inputs, _GATES_ORDER).float(),
+            _in_order(_sum_of_rows(of_gates), _GATES_ORDER),
+            _in_order(of_own.t() @ above, _OWN_ORDER).float(),
+            _in_order(_sum_of_rows(of_own), _OWN_ORDER),
+            None,
+            None,
+        )
+
+
+def _levels(gates: Tensor, product: Linear, tree: PrefixTree) -> Record:
+    """The states of all beginnings, from their gates (N, 3H) and the product of a state."""
+    count, size = len(gates), gates.shape[1] // 3
+    above = gates.new_empty((count + _SPARE, size))
+    own, new, states = (gates.new_empty((count, size)) for _ in range(3))
+    both = gates.new_empty((count, 2 * size))
+    before: Tensor | None = None
+    of_levels = (part.split(tree.sizes) for part in (gates, above[:count], both, own, new, states))
+    levels = zip(tree.levels, tree.parents, *of_levels, strict=True)
+    for level, parents, of_gates, over, reset_update, of_own, candidate, state in levels:
+        if before is None:
+            over.zero_()
+        else:
+            torch.index_select(before, 0, parents, out=over)
+        gates_both, gates_new = of_gates.split([2 * size, size], 1)
+        own_both, own_new = product(above[_roomy(level)])[: len(over)].split([2 * size, size], 1)
+        reset, update = torch.add(gates_both, own_both, out=reset_update).sigmoid_().split(size, 1)
+        torch.addcmul(gates_new, reset, of_own.copy_(own_new), out=candidate).tanh_()
+        before = torch.lerp(candidate, over, update, out=state)
+    return Record(above[:count], both, own, new, states)
+
+
+# The thirds of a weight, r, z, n, as the gradients stand side by side: n, z, r and z, r, n. Applied twice,
+# each gives the first order back.
+_GATES_ORDER, _OWN_ORDER = [2, 1, 0], [1, 0, 2]
+
+
+def _in_order(weight: Tensor, order: list[int]) -> Tensor:
+    """(3H, ...) with its thirds in another order."""
+    return weight.unflatten(0, (3, -1))[order].flatten(0, 1)
 
 
 def _roomy(level: slice) -> slice:

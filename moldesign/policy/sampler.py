@@ -10,11 +10,12 @@ from moldesign.language.tokenizer import END_INDEX, PAD_INDEX, START_INDEX
 from moldesign.policy.inference import InferenceNetwork, select_rows
 from moldesign.policy.philox import uniforms
 from moldesign.policy.products import room
+from moldesign.policy.reading import Recorder
 from moldesign.policy.trajectories import Sequences
 
-# Sequences that begin together: enough for the products to run at their full rate, few enough for their
-# state to stay in the processor's cache. When half as many are left, as many more begin.
-_WAVE = 1024
+#: Sequences that begin together: enough for the products to run at their full rate, few enough for their
+#: state to stay in the processor's cache. When half as many are left, as many more begin.
+WAVE = 1024
 
 
 def drawing_distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
@@ -39,7 +40,7 @@ def choose(cumulative: Tensor, u: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def draw(
     network: InferenceNetwork,
     n: int,
@@ -49,6 +50,7 @@ def draw(
     first_index: int = 0,
     temperature: float = 1.0,
     top_p: float = 1.0,
+    along: Tensor | None = None,
 ) -> Sequences:
     """n sequences; the i-th is a function of the weights, the seed and first_index + i.
 
@@ -58,22 +60,29 @@ def draw(
 
     Args:
         max_length: tokens of a sequence at most, the end token with them.
+        along: (R, max_length) tokens of other sequences, to be read in the same steps; with it the result
+            has a reading: of what is drawn and, behind it, of these. For n + R up to WAVE.
     """
     device, size = network.device, network.vocabulary_size
     plain = temperature == 1.0 and top_p == 1.0
     tokens = torch.full((n, max_length), PAD_INDEX, dtype=torch.int64, device=device)
-    log_probs = None if plain else torch.zeros((n, max_length), dtype=torch.float64, device=device)
-    numbers = torch.empty((n, max_length), dtype=torch.float64, device=device)
+    if along is not None:
+        tokens = torch.cat([tokens, along])
+    total = len(tokens)
+    recorder = None if along is None else Recorder(total, max_length)
+    log_probs = None if plain else torch.zeros((total, max_length), dtype=torch.float64, device=device)
+    numbers = torch.empty((total, max_length), dtype=torch.float64, device=device)
 
     # Of each sequence being written: its row, its next position, and the state that it is in.
     rows, at, group = (torch.empty(0, dtype=torch.int64, device=device) for _ in range(3))
     # Of each state: the token that is read next.
     last, states = rows, network.start(0)
     shared = False  # whether two sequences are in one state
+    parents = rows  # of each state: the one that it came from
     begun = 0
-    while begun < n or len(rows):
-        if begun < n and len(last) <= _WAVE // 2:
-            wave = torch.arange(begun, min(n, begun + _WAVE), device=device)
+    while begun < total or len(rows):
+        if begun < total and len(last) <= WAVE // 2:
+            wave = torch.arange(begun, min(total, begun + WAVE), device=device)
             numbers[wave] = uniforms(seed, first_index + begun, len(wave), max_length, device)
             begun += len(wave)
             rows, at = torch.cat([rows, wave]), F.pad(at, (0, len(wave)))
@@ -82,10 +91,14 @@ def draw(
             states = [tuple(F.pad(part, (0, 0, 0, 1)) for part in state) for state in states]
             shared = True
 
-        logits, states = network.step(last, states)
+        logits, states = network.step(last, states, None if recorder is None else recorder.records)
+        if recorder is not None:
+            recorder.step(rows, group, parents, last)
         probabilities = drawing_distribution(logits.float(), temperature, top_p)
         cumulative = probabilities.cumsum(-1)
         chosen = choose(cumulative[group] if shared else cumulative[: len(rows)], numbers[rows, at])
+        if along is not None:
+            chosen = torch.where(rows < n, chosen, tokens[rows, at])
         tokens[rows, at] = chosen
         if log_probs is not None:
             log_probs[rows, at] = probabilities[group, chosen].log()
@@ -95,7 +108,7 @@ def draw(
         if len(going_on) < len(rows):
             rows, at, group, chosen = (part[going_on] for part in (rows, at, group, chosen))
         elif not shared:
-            last[: len(rows)] = chosen
+            last[: len(rows)], parents = chosen, group
             continue
         if shared:
             branches, group = torch.unique(group * size + chosen, return_inverse=True)
@@ -109,8 +122,9 @@ def draw(
         # Behind them stand some that nobody is in.
         behind = (0, room(len(last)) - len(last))
         states, last = select_rows(states, F.pad(parents, behind)), F.pad(last, behind)
-    length = int((tokens != PAD_INDEX).sum(1).max()) if n else 1
+    length = int((tokens[:n] != PAD_INDEX).sum(1).max()) if n else 1
     return Sequences(
-        tokens=tokens[:, :length].clone(),
-        reshaped_log_probs=None if log_probs is None else log_probs[:, :length].clone(),
+        tokens=tokens[:n, :length].clone(),
+        reshaped_log_probs=None if log_probs is None else log_probs[:n, :length].clone(),
+        reading=None if recorder is None else recorder.reading(tokens, network.weights),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from moldesign.language.tokenizer import END_INDEX, PAD_INDEX
+from moldesign.policy.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class Sequences:
         reshaped_log_probs: (B, T) nats; of each action under the distribution that it was drawn from,
             which temperature and top-p have reshaped, zero after the end. None at temperature 1 and
             top-p 1, where it is the policy itself.
+        reading: what the network computed on the way, where that was asked for and kept.
     """
 
     tokens: Tensor
     reshaped_log_probs: Tensor | None
+    reading: Reading | None = field(default=None, kw_only=True, repr=False)
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])

@@ -90,6 +90,11 @@ class RunDirectory:
         return self.path / "components.csv"
 
     @property
+    def timeline(self) -> Path:
+        """Where the time of the loop went."""
+        return self.path / "timeline.csv"
+
+    @property
     def environment(self) -> Path:
         """Versions, machine, command line, seed."""
         return self.path / "environment.json"

@@ -89,6 +89,8 @@ class DaskPool:
         # Waits for the scores, so that the caller need not.
         self._waiting = ThreadPoolExecutor(1, thread_name_prefix="moldesign-dask")
         self._tasks: set[Any] = set()
+        # Held while something new is sent: never during a trial of single molecules.
+        self._sending = threading.Lock()
         self._finished = False
         self._closed = False
 
@@ -149,7 +151,9 @@ class DaskPool:
         rest = iter(known)
         sizes = sizes_of(self._job.setup, len(known), max(1, threads), LEAST_S)
         chunks = [list(islice(rest, size)) for size in sizes]
-        return self._waiting.submit(self._gather, chunks, [self._send(chunk) for chunk in chunks])
+        with self._sending:
+            tasks = [self._send(chunk) for chunk in chunks]
+        return self._waiting.submit(self._gather, chunks, tasks)
 
     def _cancel(self) -> None:
         with contextlib.suppress(Exception):  # the cluster is going away
@@ -175,10 +179,19 @@ class DaskPool:
         parts = [self._receive(task) for task in tasks]
         for i, chunk in enumerate(chunks):
             if isinstance(parts[i], str) and len(chunk) > 1:
-                # With nothing else under way, so that a death has one cause.
-                singles = [self._receive(self._send([one])) for one in chunk]
+                with self._alone():
+                    singles = [self._receive(self._send([one])) for one in chunk]
                 parts[i] = Scores.joined([self._or_failed(part) for part in singles])
         return Scores.joined([self._or_failed(part) for part in parts])
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """With nothing else under way, of this batch or another, so that a death has one cause."""
+        with self._sending:
+            with self._reaching():
+                for task in list(self._tasks):
+                    task.exception()  # waits; whoever gathers its batch raises what it is
+            yield
 
     def _or_failed(self, part: Scores | str) -> Scores:
         if isinstance(part, str):

@@ -69,6 +69,8 @@ class ObjectivePool:
         if workers < 1:
             raise ValueError(f"a pool needs a worker, not {workers}")
         self._objective = objective
+        #: How many processes score.
+        self.workers = workers
         self._crew = Crew(Setup.of(objective, memory_mb), workers, lifetime)
         # Also where nobody closes: when the pool is forgotten, and at the end of the interpreter.
         self._finalize = weakref.finalize(self, self._crew.close)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent import futures
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from moldesign.chem.molecules import InvalidMolecule, Mol, read, to_smiles
 from moldesign.errors import RewardError
-from moldesign.rewards.scores import Evaluator, Pending
+from moldesign.rewards.scores import Evaluator, Pending, Scores
 from moldesign.rewards.tally import Tally
 
 Status = Literal["scored", "repeat", "invalid", "failed", "unpaid"]
@@ -25,7 +27,8 @@ class Evaluation:
     """What the oracle says of one SMILES.
 
     Status: `scored`; `failed`, paid but without a score; `repeat`, known from memory and free, a
-    remembered failure included; `invalid`, no molecule; `unpaid`, new when the budget was spent.
+    remembered failure included; `invalid`, no molecule; `unpaid`, new when the budget was spent, or never
+    scored.
     """
 
     #: Canonical isomeric SMILES; the raw text where invalid.
@@ -63,7 +66,8 @@ class Oracle:
         self._record = record
         self._memory: dict[str, Evaluation] = {}
         self._failing = _Failing()
-        self._asked: Asked | None = None
+        #: Batches without a result yet, in the order in which they were asked for.
+        self._flight: deque[Asked] = deque()
         self.budget = budget
         #: What each component did so far.
         self.tally = Tally(objective.labels)
@@ -79,11 +83,21 @@ class Oracle:
         return len(self._memory)
 
     @property
+    def in_flight(self) -> int:
+        """New molecules that were asked for and are not paid yet."""
+        return sum(len(asked.new) for asked in self._flight)
+
+    @property
+    def in_hand(self) -> int:
+        """Those of them that workers have."""
+        return sum(len(asked.new) for asked in self._flight if asked.in_hand)
+
+    @property
     def remaining(self) -> int | None:
-        """Calls left; None without a budget."""
+        """Calls left, those in flight counted as made; None without a budget."""
         if self._objective.finished:
             return 0
-        return None if self.budget is None else max(0, self.budget - self.calls)
+        return None if self.budget is None else max(0, self.budget - self.calls - self.in_flight)
 
     @property
     def spent(self) -> bool:
@@ -99,16 +113,25 @@ class Oracle:
         Raises:
             RewardError: the objective is broken; nothing of the batch is then paid or remembered.
         """
-        return self.submit(smiles).result()
+        asked = self.submit(smiles)
+        try:
+            return asked.result()
+        except BaseException:
+            if asked in self._flight:  # nobody else can ask for it
+                self._flight.remove(asked)
+            raise
 
     def submit(self, smiles: Sequence[str]) -> Asked:
-        """As a call, without waiting where workers score; ask for the result before the next batch."""
-        if self._asked is not None:
-            raise RuntimeError("the result of the last batch has not been asked for")
+        """As a call, without waiting where workers score.
+
+        Several batches may be in flight: a molecule of one is a repeat in those after it. Each result is
+        to be asked for once, in the order of the batches, which is that of the calls.
+        """
         answers: list[Evaluation | None] = [None] * len(smiles)
         names: list[str] = [""] * len(smiles)
-        new: dict[str, Mol] = {}
-        first: dict[str, int] = {}
+        mols: dict[int, Mol] = {}
+        new: dict[str, int] = {}
+        to_score: list[Mol] = []
         remaining = self.remaining
         for i, text in enumerate(smiles):
             try:
@@ -121,18 +144,63 @@ class Oracle:
                 reason = f"RDKit cannot write it: {' '.join(str(error).split())}"
                 answers[i] = Evaluation(text, "invalid", math.nan, reason=reason)
                 continue
-            if names[i] in self._memory or names[i] in new:
+            mols[i] = mol
+            if names[i] in new or self._knows(names[i]):
                 continue
             if remaining is None or len(new) < remaining:
-                new[names[i]], first[names[i]] = mol, i
+                new[names[i]] = i
+                to_score.append(mol)
             else:
                 answers[i] = Evaluation(names[i], "unpaid", math.nan, reason="the budget is spent")
-        pending = self._objective.submit(list(new.values()), list(new)) if new else None
-        self._asked = Asked(self, answers, names, first, pending)
-        return self._asked
+        pending = self._objective.submit(to_score, list(new)) if new else None
+        asked = Asked(self, answers, names, new, mols, pending)
+        self._flight.append(asked)
+        return asked
 
-    def _pay(self, names: Iterable[str], pending: Pending) -> list[Evaluation]:
-        scores = pending.result()
+    def collect(self) -> None:
+        """Take the result of every batch in flight, as far as workers have it in hand; forget the others.
+
+        Raises:
+            RewardError: as a call; what was behind the batch that failed stays in flight.
+        """
+        while self._flight:
+            if self._flight[0].in_hand:
+                self._flight[0].result()
+            else:
+                self._flight.popleft()
+
+    def _knows(self, name: str) -> bool:
+        return name in self._memory or any(name in asked.new for asked in self._flight)
+
+    def _result(self, asked: Asked) -> tuple[list[Evaluation], list[Evaluation]]:
+        """The answers to a batch, and which of them were newly paid, in order."""
+        if not self._flight or self._flight[0] is not asked:
+            raise RuntimeError("results are asked for once each, in the order of the batches")
+        scores: Scores | None = None
+        if asked.pending is not None and (asked.in_hand or not self._objective.finished):
+            try:
+                scores = asked.pending.result()
+            except BaseException as error:
+                # After Ctrl-C workers go on, and `collect` may still have what they score.
+                if isinstance(error, Exception) or not asked.in_hand:
+                    self._flight.popleft()
+                raise
+        self._flight.popleft()
+        paid = self._pay(asked.new, scores) if scores is not None else []
+        answers = []
+        for i, answer in enumerate(asked.answers):
+            if answer is None:
+                name = asked.names[i]
+                known = self._memory.get(name)
+                if known is None:
+                    # Its batch, this one or one before it, ended with an error or came after the last call.
+                    answer = Evaluation(name, "unpaid", math.nan, reason="it was never scored")
+                else:
+                    answer = known if asked.new.get(name) == i else replace(known, status="repeat")
+            answers.append(answer)
+        return answers, paid
+
+    def _pay(self, names: Iterable[str], scores: Scores) -> list[Evaluation]:
         self.tally.add(scores)
         paid = []
         for i, name in enumerate(names):
@@ -191,29 +259,37 @@ class Oracle:
         return self._memory[smiles]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
-    """A batch that an oracle was asked for."""
+    """A batch that an oracle was asked for.
 
-    _oracle: Oracle
-    _answers: list[Evaluation | None]
-    _names: list[str]
-    #: Row of the first mention of each new molecule.
-    _first: dict[str, int]
-    _pending: Pending | None
+    Attributes:
+        mols: by row, of those that are molecules: whoever needs them need not read them again.
+        new: row of the first mention of each new molecule, by its canonical SMILES.
+    """
+
+    oracle: Oracle
+    #: What needs no scores, and None where an answer does.
+    answers: list[Evaluation | None]
+    names: list[str]
+    new: dict[str, int]
+    mols: dict[int, Mol]
+    pending: Pending | None
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether workers have it; what is scored in this process begins when its result is asked for."""
+        return isinstance(self.pending, futures.Future)
+
+    def wait(self) -> None:
+        """Return when workers have scored it; at once where nobody has it in hand."""
+        if isinstance(self.pending, futures.Future):
+            futures.wait([self.pending])
 
     def result(self) -> list[Evaluation]:
         """An evaluation each, in order. Raises RewardError, as a call of the oracle."""
-        oracle = self._oracle
-        oracle._asked = None
-        paid = oracle._pay(self._first, self._pending) if self._pending is not None else []
-        answers = []
-        for i, answer in enumerate(self._answers):
-            if answer is None:
-                known = oracle.recall(self._names[i])
-                answer = known if self._first.get(self._names[i]) == i else replace(known, status="repeat")
-            answers.append(answer)
-        oracle._stop_if_broken(paid)
+        answers, paid = self.oracle._result(self)
+        self.oracle._stop_if_broken(paid)
         return answers
 
 

@@ -60,13 +60,20 @@ def _sums(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 class Pending(Protocol):
-    """Scores that are on their way."""
+    """Scores that are on their way.
+
+    A `concurrent.futures.Future` says that workers have them in hand; anything else scores in this
+    process when the result is asked for.
+    """
 
     def result(self) -> Scores: ...
 
 
 class Evaluator(Protocol):
-    """What an oracle needs of an objective; a pool of workers has it too."""
+    """What an oracle needs of an objective; a pool of workers has it too.
+
+    Several batches may be submitted before the result of the first is asked for.
+    """
 
     @property
     def labels(self) -> tuple[str, ...]: ...

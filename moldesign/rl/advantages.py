@@ -30,9 +30,8 @@ def weighed(rollout: Rollout, rewards: Tensor, baseline: Baseline) -> Rollout:
     positive part only repeats what was better than the policy is now (Oh et al. 2018,
     Self-imitation learning, eq. 2).
     """
-    drawn = ~rollout.replayed
-    advantages = torch.zeros_like(rewards)
-    if drawn.any():
-        advantages[drawn] = rewards[drawn] - baseline(rewards[drawn])
-        advantages[rollout.replayed] = (rewards[rollout.replayed] - rewards[drawn].mean()).clamp(min=0.0)
-    return replace(rollout, advantages=advantages)
+    drawn, replayed = rewards[: rollout.drawn], rewards[rollout.drawn :]
+    if not len(drawn):
+        return replace(rollout, advantages=torch.zeros_like(rewards))
+    better = (replayed - drawn.mean()).clamp(min=0.0)
+    return replace(rollout, advantages=torch.cat([drawn - baseline(drawn), better]))

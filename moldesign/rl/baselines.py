@@ -38,14 +38,15 @@ class MovingAverage:
     """
 
     decay: float = 0.9
-    value: float | None = None
+    value: Tensor | None = None
 
     def __call__(self, rewards: Tensor) -> Tensor:
-        mean = float(rewards.mean())
+        # On the rewards' device: nobody needs the number here.
+        mean = rewards.mean()
         if self.value is None:
             self.value = mean
             return leave_one_out(rewards)
-        baseline = torch.full_like(rewards, self.value)
+        baseline = self.value.expand_as(rewards)
         self.value = self.decay * self.value + (1 - self.decay) * mean
         return baseline
 

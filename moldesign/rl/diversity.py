@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from moldesign.chem import molecules, scaffolds
+from moldesign.chem import scaffolds
+from moldesign.chem.molecules import Mol
 
 
 class ScaffoldMemory:
@@ -28,23 +29,20 @@ class ScaffoldMemory:
         self.min_reward = min_reward
         self.counts: Counter[str] = Counter()
 
-    def shares(self, smiles: Sequence[str], rewards: np.ndarray) -> np.ndarray:
+    def shares(self, molecules: Sequence[tuple[str, Mol]], rewards: np.ndarray) -> np.ndarray:
         """(n,) what each reward is to be multiplied by, the memory then holding these molecules too.
 
+        Rows below min_reward are neither counted nor discounted.
+
         Args:
-            smiles: canonical SMILES; rows below min_reward are neither counted nor discounted.
+            molecules: each with its canonical SMILES.
         """
         out = np.ones(len(rewards))
-        for row, text in enumerate(smiles):
+        for row, (smiles, mol) in enumerate(molecules):
             if not rewards[row] >= self.min_reward:
                 continue
-            scaffold = _scaffold(text)
+            scaffold = scaffolds.murcko(mol) or smiles
             if rewards[row] > 0:  # a share of less than nothing would be more
                 out[row] = max(0.0, 1.0 - self.counts[scaffold] / self.bucket_size)
             self.counts[scaffold] += 1
         return out
-
-
-def _scaffold(smiles: str) -> str:
-    mol = molecules.parse(smiles)
-    return (scaffolds.murcko(mol) if mol is not None else "") or smiles

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """A molecule worth repeating: canonical SMILES, the SMILES as the policy wrote it, and its reward."""
+    """A molecule worth repeating.
+
+    Attributes:
+        smiles: canonical; what tells molecules apart.
+        reward: after the diversity discount.
+        tokens: (T,) as the policy wrote it, which may be another form than the canonical one; the end
+            token included, no padding.
+        prior_log_probs: (T,) nats; of each token under the prior. The prior stays as it is, so it
+            reads a molecule once.
+        share: what the diversity discount left of the reward.
+    """
 
     smiles: str
-    written: str
     reward: float
-    #: What the diversity discount left of it.
+    tokens: NDArray[np.int64] = field(compare=False)
+    prior_log_probs: NDArray[np.float32] = field(compare=False)
     share: float = 1.0
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from moldesign.policy.trajectories import Sequences
+from moldesign.records.timeline import Timeline
+from moldesign.rewards.oracle import Asked
 from moldesign.rl import advantages, baselines, estimators
 from moldesign.rl.diversity import ScaffoldMemory
 from moldesign.rl.memory import Remembered, ReplayMemory
@@ -27,6 +31,7 @@ def optimize(
     progress: bool | Callable[[StepReport], None] = False,
     should_stop: Callable[[], bool] = lambda: False,
     export: dict[str, Any] | None = None,
+    clock: Timeline | None = None,
     **settings: Any,
 ) -> Run:
     """Optimise molecules; the run, with `candidates` (best first) and `ledger` (every call) as tables.
@@ -39,91 +44,108 @@ def optimize(
         progress: True for a line on stderr now and then, or a callable that gets each step's report.
         should_stop: asked once a step; True ends the run, everything found so far exported.
         export: options of `Run.finish` (sdf, nearest_for).
+        clock: a Timeline(PHASES) of one's own, to look at while the loop runs.
         settings: the fields of OptimizeSettings: budget, seed, estimator, batch_size, ...
 
     Raises:
-        UsageError: an unknown name or setting. CheckpointError: the prior cannot be read, or `out`
-            exists. RewardError: the objective cannot score. NonFiniteTrainingError: see Update.
+        UsageError: an unknown name or setting, or settings that exclude each other.
+        CheckpointError: the prior cannot be read, or `out` exists.
+        RewardError: the objective cannot score. NonFiniteTrainingError: see Update.
     """
+    chosen = OptimizeSettings.of(**settings)
+    estimator = estimators.chosen(chosen)
     run = Run.open(
-        objective,
-        prior=prior,
-        out=out,
-        settings=OptimizeSettings.of(**settings),
-        progress=progress,
-        export=export,
+        objective, prior=prior, out=out, settings=chosen, progress=progress, export=export, clock=clock
     )
     with run:
-        agent, oracle, settings_ = run.agent, run.oracle, run.settings
-        update = Update(agent.network, learning_rate=settings_.learning_rate, clip_norm=settings_.clip_norm)
-        replay = ReplayMemory(settings_.replay_capacity)
-        scaffolds = ScaffoldMemory(settings_.bucket_size, settings_.diversity_min_score)
-        baseline = baselines.BASELINES[settings_.baseline]()
-        estimator = estimators.ESTIMATORS[settings_.estimator]
-        generator = np.random.default_rng([settings_.seed, 1])
-        preference = Preference(run.objective, settings_.seed)
-        watch = Watch(settings_, oracle, should_stop)
+        agent, oracle, phase = run.agent, run.oracle, run.clock.phase
+        update = Update(agent.network, learning_rate=chosen.learning_rate, clip_norm=chosen.clip_norm)
+        replay = ReplayMemory(chosen.replay_capacity)
+        scaffolds = ScaffoldMemory(chosen.bucket_size, chosen.diversity_min_score)
+        baseline = baselines.BASELINES[chosen.baseline]()
+        generator = np.random.default_rng([chosen.seed, 1])
+        preference = Preference(run.objective, chosen.seed)
+        watch = Watch(chosen, oracle, should_stop)
+        in_flight: deque[tuple[Sequences, Asked]] = deque()
 
-        while not watch.stop_reason():
-            # Draw.
-            drawn = agent.sample(
-                settings_.batch_size,
-                seed=settings_.seed,
-                first_index=watch.step * settings_.batch_size,
-                temperature=settings_.temperature,
-            )
-            written = agent.decode(drawn)
+        while True:
+            with phase("weigh"):
+                preference.begin_step(watch.progress)
+                preference.revalue(replay, oracle.recall)
+                again = replay.draw(chosen.replay_size, generator)
+
+            # Draw. With overlap one batch ahead: scorers have it while the one before is learned from.
+            while len(in_flight) <= chosen.overlap and not watch.stop_reason(len(in_flight)):
+                with phase("draw"):
+                    drawn = agent.draw(
+                        chosen.batch_size,
+                        seed=chosen.seed,
+                        first_index=(watch.step + len(in_flight)) * chosen.batch_size,
+                        temperature=chosen.temperature,
+                        along=estimators.remembered_tokens(again, agent.device),
+                    )
+                    written = agent.decode(drawn)
+                with phase("score"):
+                    in_flight.append((drawn, oracle.submit(written)))
+            if not in_flight:
+                break
+            drawn, asked = in_flight.popleft()
 
             # Score; while workers do, read what was drawn and what is remembered.
-            preference.begin_step(watch.progress)
-            asked = oracle.submit(written)
-            preference.revalue(replay, oracle.recall)
-            again = replay.draw(settings_.replay_size, generator)
-            log_probs = estimators.read(agent, run.prior, drawn.tokens, again)
-            evaluations = asked.result()
+            with phase("read"):
+                log_probs, prior_log_probs = estimators.read(agent, run.prior, drawn, again)
+                nll = -log_probs.detach()[: len(drawn)].sum(1).mean()
+            with phase("wait"):
+                asked.wait()
+            with phase("score"):
+                evaluations = asked.result()
 
             # Weigh. What failed, or found the budget spent, has no reward and no part in the step; what is
             # no molecule earns nothing, or as little as the worst of the batch where scores go below 0.
-            worth = preference.rewards(evaluations)
-            rows = [i for i, e in enumerate(evaluations) if e.status == "invalid" or math.isfinite(worth[i])]
-            valid = np.array([evaluations[i].status != "invalid" for i in rows], dtype=bool)
-            rewards = worth[rows]
-            rewards[~valid] = np.min(rewards[valid], initial=0.0)
-            shares = np.ones(len(rows))
-            if settings_.diversity:
-                molecules = [evaluations[i].smiles for i, ok in zip(rows, valid, strict=True) if ok]
-                shares[valid] = scaffolds.shares(molecules, rewards[valid])
-                rewards *= shares
-            if not rows and not again:
-                # Every new molecule failed: nothing to learn from.
-                nll = float(drawn.nll.mean())
-                run.record_step(watch.take_in(evaluations, agent_nll=nll, scaffolds=len(scaffolds.counts)))
-                continue
-            rollout = estimators.roll_out(log_probs, rows, rewards, again)
-            penalised = advantages.kl_penalised(rollout, settings_.kl_coefficient)
-            rollout = advantages.weighed(rollout, penalised, baseline)
+            with phase("weigh"):
+                worth = preference.rewards(evaluations)
+                valid = np.array([one.status != "invalid" for one in evaluations])
+                rows = np.flatnonzero(~valid | np.isfinite(worth)).tolist()
+                found = [(i, evaluations[i].smiles) for i in rows if valid[i]]
+                rewards, valid = worth[rows], valid[rows]
+                rewards[~valid] = np.min(rewards[valid], initial=0.0)
+                shares = np.ones(len(rows))
+                if chosen.diversity:
+                    molecules = [(smiles, asked.mols[i]) for i, smiles in found]
+                    shares[valid] = scaffolds.shares(molecules, rewards[valid])
+                    rewards *= shares
+                if not rows and not again:
+                    # Every new molecule failed: nothing to learn from.
+                    run.record_step(
+                        watch.take_in(evaluations, agent_nll=float(nll), scaffolds=len(scaffolds.counts))
+                    )
+                    continue
+                rollout = estimators.roll_out(log_probs, prior_log_probs, rows, rewards, again)
+                penalised = advantages.kl_penalised(rollout, chosen.kl_coefficient)
+                rollout = advantages.weighed(rollout, penalised, baseline)
 
-            # Step.
-            loss = estimator.loss(rollout, settings_)
-            norm = update.step(loss)
+            with phase("step"):
+                loss = estimator.loss(rollout, chosen)
+                norm = update.step(loss)
 
-            # Remember.
-            replay.add(
-                Remembered(evaluations[i].smiles, written[i], float(reward), float(share))
-                for i, reward, share, ok in zip(rows, rewards, shares, valid, strict=True)
-                if ok
-            )
+            with phase("remember"):
+                as_written = estimators.as_written(drawn.tokens, prior_log_probs)
+                replay.add(
+                    Remembered(smiles, float(reward), *as_written[i], share=float(share))
+                    for (i, smiles), reward, share in zip(found, rewards[valid], shares[valid], strict=True)
+                )
+            numbers = torch.stack([loss.detach(), nll, estimators.prior_kl(rollout)]).tolist()
             run.record_step(
                 watch.take_in(
                     evaluations,
-                    agent_nll=float(drawn.nll.mean()),
-                    scaffolds=len(scaffolds.counts),
-                    loss=float(loss.detach()),
+                    loss=numbers[0],
                     gradient_norm=norm,
-                    prior_kl=float(estimators.prior_kl(rollout)),
+                    agent_nll=numbers[1],
+                    prior_kl=numbers[2],
+                    scaffolds=len(scaffolds.counts),
                     replayed=len(again),
                 )
             )
-        run.stopped_by = watch.stop_reason()
+        run.stop(watch.stop_reason())
         run.finish(**(export or {}))
     return run

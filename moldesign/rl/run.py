@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 import time
@@ -16,15 +17,15 @@ import pandas as pd
 import torch
 
 from moldesign.assets import corpus_path, home, prior_path, shipped
-from moldesign.chem.drawing import mol_block
 from moldesign.chem.neighbours import NearestNeighbours
-from moldesign.errors import MoldesignError
+from moldesign.errors import MoldesignError, RewardError
 from moldesign.language import corpus
 from moldesign.policy.checkpoint import Provenance, load_policy, save_policy
 from moldesign.policy.policy import Policy
 from moldesign.records import figures, structures
 from moldesign.records.candidates import (
     NEAREST_FOR,
+    Kept,
     Nearest,
     best_first,
     candidates_table,
@@ -35,6 +36,7 @@ from moldesign.records.columns import component_columns
 from moldesign.records.journal import EventLog, StepsJournal
 from moldesign.records.ledger import Ledger
 from moldesign.records.run import RunDirectory
+from moldesign.records.timeline import Timeline
 from moldesign.rewards import trust
 from moldesign.rewards.component import front_points
 from moldesign.rewards.executors import ObjectivePool, open_evaluator
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 
 _CHECKPOINT_SECONDS = 300.0
 
+#: Of the loop; docs/optimize.md says what each is.
+PHASES = ("draw", "score", "wait", "read", "weigh", "step", "remember")
+
 
 def default_device() -> torch.device:
     """The first CUDA device where there is one, else the processor."""
@@ -63,6 +68,8 @@ class Run:
         candidates: every scored molecule, best first (docs/candidates.md); there after `finish`.
         ledger: every oracle call in order, failures included; there after `finish`.
         hypervolume: calls, size of the front found by then, what it dominates; empty for one objective.
+        timeline: seconds of each phase of the loop (docs/optimize.md); there after `stop`.
+        clock: what measures them while the loop runs.
         stopped_by: why the run ended.
         path: the run directory; None for a run without files.
     """
@@ -79,11 +86,14 @@ class Run:
         scratch: tempfile.TemporaryDirectory[str] | None,
         on_step: Callable[[StepReport], None],
         export: dict[str, Any],
+        clock: Timeline | None,
     ) -> None:
         self.agent, self.prior, self.provenance, self.settings = agent, prior, provenance, settings
         self.objective, self._evaluator = objective, evaluator
         self.oracle = Oracle(evaluator, budget=settings.budget, record=self._record_calls)
         self.stopped_by = ""
+        self.clock = clock or Timeline(PHASES)
+        self.timeline = pd.DataFrame()
         self.candidates = pd.DataFrame()
         self.ledger = pd.DataFrame()
         self.hypervolume = pd.DataFrame()
@@ -107,11 +117,13 @@ class Run:
         settings: OptimizeSettings,
         progress: bool | Callable[[StepReport], None],
         export: dict[str, Any] | None = None,
+        clock: Timeline | None = None,
     ) -> Self:
         """A run ready for its first step. All that can be wrong is found before a file is written.
 
         Args:
             export: what `finish` is to be called with when an error ends the run.
+            clock: what measures the phases of the loop; None for a new one.
 
         Raises:
             UsageError, CheckpointError, RewardError: as `optimize`.
@@ -141,6 +153,7 @@ class Run:
             scratch,
             on_step,
             export or {},
+            clock,
         )
         config = {
             "prior": str(prior),
@@ -157,10 +170,20 @@ class Run:
     def record_step(self, report: StepReport) -> None:
         """Write a row of steps.csv, tell who watches, and save the agent now and then."""
         self._step = report.step
-        self._steps.write(asdict(report))
+        with self.clock.phase("remember"):
+            self._steps.write(asdict(report))
         self._on_step(report)
         if time.monotonic() - self._last_checkpoint > _CHECKPOINT_SECONDS:
             self._save_agent()
+
+    def stop(self, reason: str) -> None:
+        """End the loop: keep why, and where its time went."""
+        self.stopped_by = reason
+        pool = self._evaluator if isinstance(self._evaluator, ObjectivePool) else None
+        at_work = sum(component.seconds for component in self.oracle.tally.components)
+        self.timeline = self.clock.table(self._step, workers_s=at_work / pool.workers if pool else None)
+        if self._scratch is None:
+            write_csv(self.timeline, self._directory.timeline)
 
     def finish(self, *, sdf: bool = False, nearest_for: int | None = NEAREST_FOR) -> None:
         """Write candidates, learning curve and agent; fill `candidates` and `ledger`.
@@ -175,12 +198,14 @@ class Run:
         self.hypervolume = self._front_curve()
         ranked = best_first(self.ledger)
         smiles = ranked["smiles"].tolist()
+        kept = Kept(nearest_for, drawings=sdf and self._scratch is None)
         self.candidates = candidates_table(
             ranked,
             self.oracle.labels,
             agent_nll=self.agent.nll(smiles),
             prior_nll=self.prior.nll(smiles),
             front=self._on_front(ranked),
+            kept=kept,
         )
         # The search takes up to a minute: what was found is on the disk before it.
         self._write_candidates()
@@ -190,11 +215,11 @@ class Run:
                 self._log.write("nearest training molecules incomplete", missing=missing)
                 sys.stderr.write(f"nearest training molecules: {missing}\n")
             if search is not None:
-                self.candidates = with_nearest(self.candidates, search, nearest_for)
+                self.candidates = with_nearest(self.candidates, search, kept.fingerprints)
                 self._write_candidates()
         if self._scratch is None:
             if sdf:
-                structures.write_sdf(self.candidates, self._directory.structures, mol_block)
+                structures.write_sdf(self.candidates, self._directory.structures, kept.blocks)
             write_csv(self._component_costs(), self._directory.components)
             if self.objective.several:
                 write_csv(self.hypervolume, self._directory.hypervolume)
@@ -251,10 +276,12 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is not None and not self._finished and self.oracle.calls:
-                # What was paid for is exported whatever went wrong; the error goes on its way after.
-                self.stopped_by = type(error).__name__
-                self.finish(**self._export)
+            if error is not None and not self._finished:
+                self._collect(error)
+                if self.oracle.calls:
+                    # What was paid for is exported whatever went wrong; the error goes on its way after.
+                    self.stop(type(error).__name__)
+                    self.finish(**self._export)
         finally:
             self._ledger.close()
             self._steps.close()
@@ -265,8 +292,16 @@ class Run:
             if self._scratch is not None:
                 self._scratch.cleanup()
 
+    def _collect(self, error: BaseException) -> None:
+        """Wait for what workers have in hand, and record it; not where the objective is what broke."""
+        if self.oracle.in_hand and not isinstance(error, RewardError):
+            sys.stderr.write(f"{self.oracle.in_hand} molecules are still being scored; Ctrl-C leaves them\n")
+            with contextlib.suppress(MoldesignError, KeyboardInterrupt):
+                self.oracle.collect()
+
     def _record_calls(self, evaluations: Sequence[Evaluation]) -> None:
-        self._ledger.add(evaluations, step=self._step + 1)
+        with self.clock.phase("remember"):
+            self._ledger.add(evaluations, step=self._step + 1)
 
     def _save_agent(self) -> None:
         provenance = self.provenance.model_copy(update={"name": f"agent of {self.provenance.name}"})

@@ -50,6 +50,10 @@ class OptimizeSettings(BaseModel):
         0.4, description="Score from which a molecule counts for its scaffold."
     )
     temperature: float = Field(1.0, gt=0, description="Temperature of drawing.")
+    overlap: bool = Field(
+        False,
+        description="Draw the next batch and hand it to the scorers before this one is learned from.",
+    )
     workers: str = Field(
         "1",
         description="Processes that score, or the address of a Dask scheduler; 1: within this process.",

@@ -47,6 +47,7 @@ class Watch:
         self._best: list[float] = []
         self._steps_without_gain = 0
         self._stale_steps = 0
+        self._reason = ""
         self._started = time.monotonic()
 
     @property
@@ -66,14 +67,22 @@ class Watch:
             shares.append((time.monotonic() - self._started) / (3600 * self.settings.max_hours))
         return min(1.0, max(shares))
 
-    def stop_reason(self) -> str:
-        """Why the run is over, in words; empty while it is not."""
+    def stop_reason(self, in_flight: int = 0) -> str:
+        """Why no batch is to be drawn any more, in words; empty while one is. A reason, once there, stays.
+
+        Args:
+            in_flight: batches that are drawn already, and no step yet.
+        """
+        self._reason = self._reason or self._reason_now(in_flight)
+        return self._reason
+
+    def _reason_now(self, in_flight: int) -> str:
         settings = self.settings
         if self._should_stop():
             return "interrupted"
         if self.oracle.spent:
             return "budget spent"
-        if settings.max_steps is not None and self.step >= settings.max_steps:
+        if settings.max_steps is not None and self.step + in_flight >= settings.max_steps:
             return "steps done"
         if settings.max_hours is not None and time.monotonic() - self._started > 3600 * settings.max_hours:
             return "time over"

@@ -37,7 +37,9 @@ class Update:
         else:
             self._bad_steps = 0
             self.optimizer.step()
-            # A rate far too high makes them infinite in one step, of a gradient that was not.
-            if not all(torch.isfinite(weights.sum()) for weights in self.network.parameters()):
+            # A rate far too high makes them infinite in one step, of a gradient that was not. Looked at
+            # together: each look is a wait for the device.
+            sums = torch.stack([weights.detach().sum() for weights in self.network.parameters()])
+            if not bool(sums.isfinite().all()):
                 raise NonFiniteTrainingError("the weights are no longer finite; lower the learning rate")
         return norm

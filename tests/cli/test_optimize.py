@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -19,6 +20,8 @@ import pytest
 from moldesign.chem import descriptors, molecules
 from moldesign.cli import optimize as command
 from moldesign.records.ledger import Ledger
+from moldesign.records.timeline import Timeline
+from moldesign.rl.run import PHASES
 
 SCORER = Path(__file__).parents[2] / "examples" / "logp_scorer.py"
 
@@ -29,6 +32,10 @@ def test_the_last_line_of_stdout_is_json(finished_run: Any) -> None:
     assert facts["stopped_by"] == "budget spent"
     assert facts["calls"] == facts["candidates"] == 100
     assert facts["failed"] == 0
+    phases = "draw score wait read weigh step remember other".split()
+    assert list(facts["time"]) == phases
+    assert sum(facts["time"].values()) == pytest.approx(1.0, abs=1e-3)
+    assert 0 < facts["seconds_a_step"] < 60
     assert [row["rank"] for row in facts["best"]] == list(range(1, 11))
     table = pd.read_csv(finished_run.out / "candidates.csv")
     assert [row["smiles"] for row in facts["best"]] == table["smiles"][:10].tolist()
@@ -50,6 +57,7 @@ def test_the_configuration_of_a_run_repeats_it_to_the_byte(
     best = pd.read_csv(again / "candidates.csv")["smiles"][:10]
     assert all(smiles in done.out for smiles in best)
     assert "budget spent: 100 oracle calls, 100 candidates, 0 failed" in done.err
+    assert re.search(r"^time: drawing \d+%, scoring \d+%, .*; [\d.]+ s a step$", done.err, re.MULTILINE)
 
 
 def test_an_external_command_scores(moldesign: Any, small_prior: Path, tmp_path: Path) -> None:
@@ -121,6 +129,7 @@ def test_the_table_shows_smiles_whole(capsys: pytest.CaptureFixture[str]) -> Non
         ledger=ledger,
         stopped_by="budget spent",
         hypervolume=pd.DataFrame(),
+        timeline=Timeline(PHASES).table(0),
     )
     command._report(run, Path("run"), json_line=False)
     shown = capsys.readouterr().out

@@ -101,7 +101,7 @@ def test_a_sample_depends_on_seed_and_index_alone(tiny: Policy) -> None:
 
 def test_a_chunk_is_no_border(tiny: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tiny.sample(100, seed=7, temperature=2.0)
-    monkeypatch.setattr("moldesign.policy.sampler._WAVE", 7)
+    monkeypatch.setattr("moldesign.policy.sampler.WAVE", 7)
     monkeypatch.setattr("moldesign.policy.policy._SCORE_BATCH", 11)
     chunked = tiny.sample(100, seed=7, temperature=2.0)
     assert torch.equal(chunked.tokens, whole.tokens)

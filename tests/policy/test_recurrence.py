@@ -115,6 +115,6 @@ def test_work_is_that_of_the_beginnings(policy: Policy, monkeypatch: pytest.Monk
     assert len(rows) == 4 + 3 * len(tree.levels)
     rows.clear()
     log_probs.sum().backward()
-    # The same back, but for the input of the first layer and the state before the root.
-    assert sum(rows) == 3 * len(tree) + 3 * sum(own[1:])
-    assert len(rows) == 3 + 3 * (len(tree.levels) - 1)
+    # Back level by level the own products, but for the state before the root; the others are plain products.
+    assert sum(rows) == 3 * sum(own[1:])
+    assert len(rows) == 3 * (len(tree.levels) - 1)

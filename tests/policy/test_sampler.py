@@ -75,7 +75,7 @@ def test_sharing_leaving_and_refilling_change_no_sequence(
     alone = one_by_one(network, 150, **options)
     assert len({len(row) for row in alone}) > 4  # some end early, some late
     assert sum(row[-1] != END_INDEX for row in alone) >= 1  # and some not at all
-    monkeypatch.setattr(sampler, "_WAVE", wave)
+    monkeypatch.setattr(sampler, "WAVE", wave)
     together = draw(network, 150, **options)
     assert written(together.tokens) == alone
     assert together.reshaped_log_probs is not None
@@ -103,7 +103,7 @@ def test_a_state_is_computed_once_for_all_who_are_in_it(
     assert network.rows == root + sum(map(room, states)) < 0.5 * count
     assert network.steps == drawn.tokens.shape[1]
     # Those that begin later share among themselves; no state is computed for a sequence that has ended.
-    monkeypatch.setattr(sampler, "_WAVE", 16)
+    monkeypatch.setattr(sampler, "WAVE", 16)
     later = InferenceNetwork(tiny.network)
     assert torch.equal(draw(later, 200, seed=4, max_length=12).tokens, drawn.tokens)
     assert network.rows < later.rows < count

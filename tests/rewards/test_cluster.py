@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,28 @@ def test_a_molecule_that_ends_dask_workers_fails_alone(dask: Any) -> None:
     assert reason.startswith("kills_its_parent: killed Dask workers, the last of them tcp://")
     assert [i for i, one in enumerate(scores.reasons) if one is not None] == [3]
     assert np.flatnonzero(np.isnan(scores.score)).tolist() == [3]
+
+
+def test_molecules_are_tried_one_by_one_with_nothing_else_under_way(
+    dask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [f'[[components]]\nreward = "{HOSTILE}:{name}"\n' for name in ("kills_its_parent", "slow")]
+    with DaskPool(Objective.from_toml("\n".join(parts)), dask.scheduler_address) as pool:
+        others: list[int] = []
+        send = pool._send
+
+        def told(chunk: Sequence[str]) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                others.append(sum(not task.done() for task in pool._tasks))
+            return send(chunk)
+
+        monkeypatch.setattr(pool, "_send", told)
+        # Of the second, half a second's work is left when the culprit of the first has done its deed.
+        handles = [pool.submit(MOLS[3:5]), pool.submit(MOLS[4:])]
+        failed = [np.flatnonzero(np.isnan(handle.result().score)).tolist() for handle in handles]
+    assert failed == [[0], []]
+    assert others
+    assert not any(others)
 
 
 def test_a_broken_reward_ends_the_run(dask: Any) -> None:

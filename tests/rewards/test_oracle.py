@@ -1,11 +1,18 @@
 import math
 from collections.abc import Sequence
+from concurrent.futures import Future
 
+import numpy as np
 import pytest
 
+from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.errors import RewardError
+from moldesign.rewards.executors import ObjectivePool
 from moldesign.rewards.loading import load_objective
+from moldesign.rewards.objective import Objective
 from moldesign.rewards.oracle import Evaluation, Oracle
+from moldesign.rewards.reward import Values
+from moldesign.rewards.scores import Scores
 
 
 class Length:
@@ -171,8 +178,166 @@ def test_a_batch_can_be_asked_for_and_its_result_taken_later() -> None:
     oracle, ledger = oracle_of(length, budget=2)
     asked = oracle.submit(["CC", "C(", "C", "CCC"])
     assert ledger == []
-    with pytest.raises(RuntimeError, match="the last batch"):
-        oracle.submit(["CCCC"])
+    assert sorted(asked.mols) == [0, 2, 3]
+    assert [to_smiles(asked.mols[row]) for row in (0, 2, 3)] == ["CC", "C", "CCC"]
     assert statuses(asked.result()) == ["scored", "invalid", "scored", "unpaid"]
     assert [evaluation.smiles for evaluation in ledger] == ["CC", "C"]
     assert statuses(oracle(["CC"])) == ["repeat"]
+
+
+def test_a_molecule_in_flight_is_not_paid_again_and_counts_against_the_budget() -> None:
+    length = Length()
+    oracle, ledger = oracle_of(length, budget=4)
+    first = oracle.submit(["OCC", "CCN", "C(", "CCO"])
+    assert (oracle.calls, oracle.in_flight, oracle.remaining, oracle.spent) == (0, 2, 2, False)
+    second = oracle.submit(["CCO", "CCC", "NCC", "CCCC", "CCCC", "CCCCC"])
+    assert (oracle.calls, oracle.in_flight, oracle.remaining, oracle.spent) == (0, 4, 0, True)
+    third = oracle.submit(["CCC", "CF"])
+    assert (length.asked, ledger) == ([], [])
+    assert statuses(first.result()) == ["scored", "scored", "invalid", "repeat"]
+    evaluations = second.result()
+    assert statuses(evaluations) == ["repeat", "scored", "repeat", "scored", "repeat", "unpaid"]
+    assert [evaluation.call for evaluation in evaluations] == [1, 3, 2, 4, 4, None]
+    assert statuses(third.result()) == ["repeat", "unpaid"]
+    assert length.asked == ["CCO", "CCN", "CCC", "CCCC"]
+    assert [row.call for row in ledger] == [1, 2, 3, 4]
+    assert (oracle.calls, oracle.in_flight, oracle.remaining) == (4, 0, 0)
+
+
+def test_results_are_asked_for_once_and_in_order() -> None:
+    oracle, ledger = oracle_of(Length())
+    first, second = oracle.submit(["C"]), oracle.submit(["CC"])
+    with pytest.raises(RuntimeError, match="in the order of the batches"):
+        second.result()
+    with pytest.raises(RuntimeError, match="in the order of the batches"):
+        oracle(["CCC"])  # behind two that nobody has asked for
+    assert statuses(first.result()) == statuses(second.result()) == ["scored"]
+    with pytest.raises(RuntimeError, match="once"):
+        second.result()
+    assert [(row.call, row.smiles) for row in ledger] == [(1, "C"), (2, "CC")]
+    assert statuses(oracle(["CCC"])) == ["scored"]
+
+
+def test_a_batch_that_fails_leaves_those_behind_it_to_be_paid() -> None:
+    def broken_once(smiles: list[str]) -> list[float]:
+        scored.append(smiles)
+        if len(scored) == 1:
+            raise RewardError("the licence has expired")
+        return [0.5] * len(smiles)
+
+    scored: list[list[str]] = []
+    oracle = Oracle(load_objective(broken_once), budget=2)
+    first, second = oracle.submit(["CC", "CCC"]), oracle.submit(["CC", "CCCC", "CCC"])
+    with pytest.raises(RewardError, match="the licence has expired"):
+        first.result()
+    assert (oracle.calls, oracle.in_flight) == (0, 0)
+    # The second found the budget promised to the first: nothing of it was new.
+    evaluations = second.result()
+    assert statuses(evaluations) == ["unpaid", "unpaid", "unpaid"]
+    assert [evaluation.reason for evaluation in evaluations] == [
+        "it was never scored", "the budget is spent", "it was never scored",
+    ]  # fmt: skip
+    (again,) = oracle(["CC"])
+    assert (again.status, again.call, oracle.remaining) == ("scored", 1, 1)
+
+
+def test_who_wants_no_more_calls_gets_none_also_of_what_is_in_flight() -> None:
+    class One:
+        """A reward that wants no more after one batch."""
+
+        finished = False
+
+        def __call__(self, mols: Sequence[Mol], /) -> Values:
+            self.finished = True
+            asked.extend(to_smiles(mol) for mol in mols)
+            return np.full(len(mols), 0.5)
+
+    asked: list[str] = []
+    oracle = Oracle(Objective.of(One()))
+    first, second = oracle.submit(["C", "CC"]), oracle.submit(["CC", "CCC"])
+    assert statuses(first.result()) == ["scored", "scored"]
+    assert oracle.spent
+    assert statuses(second.result()) == ["repeat", "unpaid"]
+    assert asked == ["C", "CC"]
+
+
+class Elsewhere:
+    """An objective of which others have the batches in hand, until the test says that they are done."""
+
+    def __init__(self, future: type[Future[Scores]] = Future) -> None:
+        self.objective = load_objective(Length())
+        self.future = future
+        self.labels = self.objective.labels
+        self.finished = False
+        self.batches: list[tuple[Future[Scores], list[Mol]]] = []
+
+    def submit(self, mols: Sequence[Mol], smiles: Sequence[str]) -> Future[Scores]:
+        self.batches.append((self.future(), list(mols)))
+        return self.batches[-1][0]
+
+    def finish(self, batch: int) -> None:
+        future, mols = self.batches[batch]
+        future.set_result(self.objective.evaluate(mols))
+
+
+def test_the_order_of_the_calls_does_not_depend_on_who_is_done_first() -> None:
+    elsewhere = Elsewhere()
+    oracle = Oracle(elsewhere)
+    first, second = oracle.submit(["C", "CC"]), oracle.submit(["CC", "CCC"])
+    assert oracle.in_hand == oracle.in_flight == 3
+    elsewhere.finish(1)
+    elsewhere.finish(0)
+    first.wait()
+    assert [e.call for e in first.result()] == [1, 2]
+    assert [e.call for e in second.result()] == [2, 3]
+
+
+def test_what_others_have_in_hand_is_collected_and_what_nobody_has_is_forgotten() -> None:
+    elsewhere, ledger = Elsewhere(), list[Evaluation]()
+    oracle = Oracle(elsewhere, record=ledger.extend)
+    oracle.submit(["C", "CC"])
+    oracle.submit(["CC", "CCC"])
+    elsewhere.finish(0)
+    elsewhere.finish(1)
+    oracle.collect()
+    assert [(row.call, row.smiles) for row in ledger] == [(1, "C"), (2, "CC"), (3, "CCC")]
+    assert oracle.in_flight == 0
+
+    length = Length()
+    inline, _ = oracle_of(length)
+    asked = inline.submit(["C"])
+    asked.wait()
+    assert (inline.in_flight, inline.in_hand) == (1, 0)
+    inline.collect()
+    assert (inline.in_flight, inline.calls, length.asked) == (0, 0, [])
+
+
+def test_a_wait_that_is_interrupted_loses_nothing_that_others_have_in_hand() -> None:
+    class Interrupted(Future[Scores]):
+        waits = 0
+
+        def result(self, timeout: float | None = None) -> Scores:
+            self.waits += 1
+            if self.waits == 1:
+                raise KeyboardInterrupt
+            return super().result(timeout)
+
+    elsewhere = Elsewhere(Interrupted)
+    oracle = Oracle(elsewhere)
+    asked = oracle.submit(["C"])
+    elsewhere.finish(0)
+    with pytest.raises(KeyboardInterrupt):
+        asked.result()
+    oracle.collect()
+    assert oracle.calls == 1
+
+
+def test_batches_in_flight_in_a_pool_give_what_one_process_gives() -> None:
+    objective = load_objective("druglike")
+    batches = [["CCO", "c1ccccc1O", "C("], ["OCC", "CCN", "Oc1ccccc1"], ["CCN", "CC(=O)Nc1ccc(O)cc1"]]
+    here = Oracle(objective, budget=4)
+    expected = [here(batch) for batch in batches]
+    with ObjectivePool(objective, workers=2) as pool:
+        there = Oracle(pool, budget=4)
+        asked = [there.submit(batch) for batch in batches]
+        assert repr([one.result() for one in asked]) == repr(expected)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from moldesign.chem.molecules import read
 from moldesign.rl.diversity import ScaffoldMemory
 
 
 def discounted(memory: ScaffoldMemory, smiles: list[str], rewards: np.ndarray) -> np.ndarray:
-    return np.asarray(rewards * memory.shares(smiles, rewards))
+    return np.asarray(rewards * memory.shares([(text, read(text)) for text in smiles], rewards))
 
 
 def test_the_discount_is_linear_and_counts_good_molecules_only() -> None:

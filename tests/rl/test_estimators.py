@@ -6,31 +6,44 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from moldesign.errors import UsageError
 from moldesign.language.batches import pad
 from moldesign.language.tokenizer import END_INDEX, PAD_INDEX, SPECIALS, Tokenizer
 from moldesign.policy.policy import Policy
 from moldesign.policy.settings import Architecture
+from moldesign.policy.trajectories import Sequences
 from moldesign.rl.advantages import kl_penalised, weighed
 from moldesign.rl.baselines import BASELINES, Baseline
-from moldesign.rl.estimators import ESTIMATORS, Rollout, dap, prior_kl, read, reinforce, roll_out
+from moldesign.rl.estimators import (
+    ESTIMATORS,
+    Rollout,
+    as_written,
+    chosen,
+    dap,
+    prior_kl,
+    read,
+    reinforce,
+    roll_out,
+)
 from moldesign.rl.memory import Remembered
 from moldesign.rl.settings import OptimizeSettings
 
 
-def by_hand(replayed: tuple[bool, ...] = (False, False, True)) -> Rollout:
+def by_hand(drawn: int = 2) -> Rollout:
     """Three rows with log pi(x) = -3, -3, -1 and log prior(x) = -2.5, -2, -2."""
     return Rollout(
         log_probs=torch.tensor([[-1.0, -2.0], [-3.0, 0.0], [-0.5, -0.5]], requires_grad=True),
         prior_log_probs=torch.tensor([[-1.5, -1.0], [-2.0, 0.0], [-1.0, -1.0]]),
         rewards=torch.tensor([0.5, 1.0, 0.0]),
         advantages=torch.tensor([0.5, -1.0, 2.0]),
-        replayed=torch.tensor(replayed),
+        drawn=drawn,
     )
 
 
@@ -48,9 +61,9 @@ def test_reinforce_by_hand() -> None:
     assert gradient(loss, batch.log_probs) == [[-0.25, -0.25], [0.5, 0.5], [-2.0, -2.0]]
 
 
-@pytest.mark.parametrize("replayed", [(False, False, False), (False, True, True), (True, True, True)])
-def test_dap_by_hand_wherever_a_row_is_from(replayed: tuple[bool, ...]) -> None:
-    batch = by_hand(replayed)
+@pytest.mark.parametrize("drawn", [3, 1, 0])
+def test_dap_by_hand_wherever_a_row_is_from(drawn: int) -> None:
+    batch = by_hand(drawn)
     loss = dap(batch, sigma=4.0)
     # Augmented: -2.5 + 2, -2 + 4, -2 + 0; less log pi: 2.5, 5, -1; squares: 6.25, 25, 1.
     assert loss.item() == pytest.approx(32.25 / 3)
@@ -70,7 +83,7 @@ def test_the_table_reads_its_settings() -> None:
 
 def test_prior_kl_is_the_mean_log_ratio_of_the_drawn_rows() -> None:
     assert float(prior_kl(by_hand())) == pytest.approx((-0.5 + -1.0) / 2)
-    assert float(prior_kl(by_hand((True, True, True)))) == 0.0
+    assert float(prior_kl(by_hand(0))) == 0.0
 
 
 def tiny_policy(seed: int) -> Policy:
@@ -83,20 +96,78 @@ def tiny_policy(seed: int) -> Policy:
     return Policy(policy.network, policy.tokenizer, half_precision=False)
 
 
+def remembered(agent: Policy, prior: Policy, *written: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each text, drawn in one batch with the others, what is remembered."""
+    tokens = agent.encode(written)
+    return as_written(tokens, read(agent, prior, Sequences(tokens, None), [])[1])
+
+
 def test_a_rollout_puts_remembered_molecules_behind_the_drawn_ones() -> None:
     agent, prior = tiny_policy(1), tiny_policy(2)
-    again = [Remembered("CCN", "NCC", 0.9)]
+    # Remembered as it was written, which is not its canonical form; longer than what is drawn now.
+    (as_it_was,) = remembered(agent, prior, "NCCC")
+    again = [Remembered("CCCN", 0.9, *as_it_was)]
     # The row in the middle has no reward, and no part.
-    log_probs = read(agent, prior, agent.encode(["CC", "CCC", "N"]), again)
-    out = roll_out(log_probs, [0, 2], np.array([0.1, 0.2]), again)
-    together = agent.encode(["CC", "N", "NCC"])
+    log_probs = read(agent, prior, Sequences(agent.encode(["CC", "CCC", "N"]), None), again)
+    out = roll_out(*log_probs, [0, 2], np.array([0.1, 0.2]), again)
+    together = agent.encode(["CC", "N", "NCCC"])
     assert out.log_probs.requires_grad
     assert not out.prior_log_probs.requires_grad
     torch.testing.assert_close(out.log_probs, agent.log_probs(together))
     torch.testing.assert_close(out.prior_log_probs, prior.log_probs(together))
     torch.testing.assert_close(out.rewards, torch.tensor([0.1, 0.2, 0.9]))
-    assert out.replayed.tolist() == [False, False, True]
+    assert out.drawn == 2
     assert out.advantages.tolist() == [0.0, 0.0, 0.0]
+
+
+class Read:
+    """A network that counts how often it reads, and how many rows."""
+
+    def __init__(self, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows: list[int] = []
+        log_probs = policy.log_probs
+
+        def counted(tokens: Tensor, *reading: Any) -> Tensor:
+            self.rows.append(len(tokens))
+            return log_probs(tokens, *reading)
+
+        monkeypatch.setattr(policy, "log_probs", counted)
+
+
+def test_the_prior_reads_a_molecule_once_and_what_it_said_is_as_good_as_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent, prior = tiny_policy(1), tiny_policy(2)
+    texts = ["CCNCNNC", "C", "NCC", "NNNN"]
+    kept = remembered(agent, prior, *texts)
+    for text, (tokens, known) in zip(texts, kept, strict=True):
+        # Read anew, alone and so without any padding.
+        alone = agent.encode([text])
+        assert tokens.tolist() == alone[0].tolist()
+        torch.testing.assert_close(torch.from_numpy(known), prior.score(alone)[0], rtol=1e-6, atol=1e-6)
+        # Copies: a memory that held views would hold whole batches.
+        assert tokens.base is None
+        assert known.base is None
+
+    again = [Remembered(text, 0.5, *row) for text, row in zip(texts, kept, strict=True)]
+    with torch.no_grad():  # the agent has moved since
+        for parameter in agent.network.parameters():
+            parameter.add_(0.1)
+    fresh = agent.encode(["CN", "NCN"])
+    by_agent, by_prior = Read(agent, monkeypatch), Read(prior, monkeypatch)
+    log_probs, prior_log_probs = read(agent, prior, Sequences(fresh, None), again)
+    assert by_agent.rows == [6]
+    assert by_prior.rows == [2]
+    together = agent.encode(["CN", "NCN", *texts])
+    torch.testing.assert_close(log_probs, agent.log_probs(together))
+    torch.testing.assert_close(prior_log_probs, prior.score(together), rtol=1e-6, atol=1e-6)
+
+
+def test_only_what_may_learn_from_older_batches_gets_them() -> None:
+    assert chosen(OptimizeSettings.of(estimator="dap", overlap=True)) is ESTIMATORS["dap"]
+    assert chosen(OptimizeSettings.of(estimator="reinforce")) is ESTIMATORS["reinforce"]
+    with pytest.raises(UsageError, match=r"'reinforce' learns from what the present agent draws.*: dap$"):
+        chosen(OptimizeSettings.of(estimator="reinforce", overlap=True))
 
 
 # -- the exact gradient ------------------------------------------------------------------------------
@@ -167,12 +238,11 @@ def furthest(
     generator = torch.Generator().manual_seed(5)
     pi = world.log_probs.sum(1).exp()
     drawn = torch.multinomial(pi, BATCHES * BATCH, replacement=True, generator=generator)
-    replayed = torch.zeros(BATCH, dtype=torch.bool)
     log_probs = world.log_probs.clone().requires_grad_(True)
     weights = []
     for rows in drawn.view(BATCHES, BATCH):
         batch = Rollout(
-            log_probs[rows], world.prior_log_probs[rows], world.rewards[rows], torch.zeros(BATCH), replayed
+            log_probs[rows], world.prior_log_probs[rows], world.rewards[rows], torch.zeros(BATCH), BATCH
         )
         batch = weighed(batch, kl_penalised(batch, coefficient), baseline)
         # What the loss says of log pi(x) of each sequence; every action of it has the same share.

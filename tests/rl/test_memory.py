@@ -7,22 +7,25 @@ import numpy as np
 from moldesign.rl.memory import Remembered, ReplayMemory
 
 
+def remembered(smiles: str, reward: float, *tokens: int) -> Remembered:
+    return Remembered(smiles, reward, np.array(tokens), np.zeros(len(tokens), dtype=np.float32))
+
+
 def memory(capacity: int, **rewards: float) -> ReplayMemory:
     out = ReplayMemory(capacity)
-    out.add(Remembered(name, name.lower(), reward) for name, reward in rewards.items())
+    out.add(remembered(name, reward, 7) for name, reward in rewards.items())
     return out
 
 
 def test_the_best_stay_each_once_in_order_of_arrival_where_equal() -> None:
     best = memory(3, C=0.2, N=0.9, O=0.5, CC=0.5)
     assert [row.smiles for row in best.rows] == ["N", "O", "CC"]
-    best.add(
-        [Remembered("N", "other writing", 1.0), Remembered("CO", "CO", 0.6), Remembered("CO", "OC", 0.8)]
-    )
-    assert [(row.smiles, row.written, row.reward) for row in best.rows] == [
-        ("N", "n", 0.9),
-        ("CO", "CO", 0.6),
-        ("O", "o", 0.5),
+    # Written in another way, a molecule is the same.
+    best.add([remembered("N", 1.0, 8, 9), remembered("CO", 0.6, 3, 4), remembered("CO", 0.8, 4, 3)])
+    assert [(row.smiles, row.tokens.tolist(), row.reward) for row in best.rows] == [
+        ("N", [7], 0.9),
+        ("CO", [3, 4], 0.6),
+        ("O", [7], 0.5),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 from moldesign.assets import prior_path
 from moldesign.chem import molecules
 from moldesign.errors import CheckpointError, RewardError, UsageError
+from moldesign.policy import recurrence
 from moldesign.policy.checkpoint import Provenance, load_policy, read_provenance
+from moldesign.policy.policy import Policy
 from moldesign.rewards.objective import Objective
+from moldesign.rewards.oracle import Asked as Batch
+from moldesign.rewards.oracle import Oracle
 from moldesign.rl.optimize import optimize
-from moldesign.rl.run import Run, training_search
+from moldesign.rl.run import PHASES, Run, training_search
 from moldesign.rl.steps import StepReport
+from moldesign.rl.updates import Update
 
 #: Leaves the search for the nearest training molecule out.
 QUICK = {"nearest_for": 0}
@@ -120,7 +127,7 @@ def test_the_run_directory_holds_what_the_run_says(asked_run: tuple[Run, list[St
     names = {path.name for path in run.path.iterdir() if not path.name.startswith(".")}
     assert names == {
         "candidates.csv", "checkpoint", "components.csv", "config.toml", "environment.json",
-        "learning_curve.png", "ledger.sqlite", "log.jsonl", "steps.csv",
+        "learning_curve.png", "ledger.sqlite", "log.jsonl", "steps.csv", "timeline.csv",
     }  # fmt: skip
     steps = pd.read_csv(run.path / "steps.csv")
     assert steps["calls"].tolist() == [report.calls for report in reports]
@@ -134,7 +141,7 @@ def test_one_seed_gives_the_same_bytes_and_another_seed_others(
     content = []
     for i, seed in enumerate([4, 4, 5]):
         small_run(small_prior, budget=100, estimator=estimator, seed=seed, out=tmp_path / str(i))
-        content.append((tmp_path / str(i) / "candidates.csv").read_bytes())
+        content.append([(tmp_path / str(i) / name).read_bytes() for name in ("candidates.csv", "steps.csv")])
     assert content[0] == content[1]
     assert content[0] != content[2]
 
@@ -260,6 +267,11 @@ def test_ctrl_c_in_python_exports_what_was_found(small_prior: Path, tmp_path: Pa
         ),
         ({"objective": "qed", "sede": 1}, UsageError, "did you mean 'seed'"),
         ({"objective": length, "workers": 2}, UsageError, "Python function cannot be sent"),
+        (
+            {"objective": "qed", "estimator": "reinforce", "overlap": True},
+            UsageError,
+            "choose an estimator that allows it: dap",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_a_file_is_written(
@@ -327,3 +339,193 @@ def test_the_components_are_accounted_for(small_prior: Path, tmp_path: Path) -> 
     assert costs["hit_rate"]["heavy_atoms"] == pytest.approx(big.mean(), abs=1e-5)
     assert (run.ledger.loc[~big, "score"] == 0).all()
     assert (costs["milliseconds"] > 0).all()
+
+
+# -- overlap -----------------------------------------------------------------------------------------
+
+
+def many_oxygens(smiles: list[str]) -> list[float]:
+    """The share of oxygen among the letters."""
+    return [text.upper().count("O") / len(text) for text in smiles]
+
+
+def test_a_policy_learns_from_batches_that_it_drew_a_step_before(small_prior: Path) -> None:
+    run, _ = small_run(
+        small_prior, many_oxygens, budget=600, overlap=True, learning_rate=0.02, diversity=False
+    )
+    scores = run.ledger["score"]
+    assert len(scores) == 600
+    # The standard error of each mean is about 0.02.
+    assert scores[-150:].mean() > scores[:150].mean() + 0.15
+
+
+def test_with_overlap_nothing_depends_on_who_scores_or_how_fast(small_prior: Path, tmp_path: Path) -> None:
+    ledgers = []
+    ways: dict[str, dict[str, Any]] = {
+        "here": {"overlap": True},
+        "workers": {"overlap": True, "workers": 2},
+        "after the step": {},
+    }
+    for name, changes in ways.items():
+        # Few letters and a fast learner: batches in flight share molecules.
+        run, reports = small_run(
+            small_prior, "qed", budget=150, learning_rate=0.05, out=tmp_path / name, **changes
+        )
+        assert run.stopped_by == "budget spent"
+        assert run.ledger["call"].tolist() == list(range(1, 151))
+        assert run.ledger["smiles"].is_unique
+        assert reports[-1].calls == 150
+        assert [report.step for report in reports] == list(range(1, len(reports) + 1))
+        assert any(report.new < report.unique for report in reports)
+        ledgers.append(run.ledger.drop(columns="time"))
+    pd.testing.assert_frame_equal(ledgers[0], ledgers[1])
+    for file in ("candidates.csv", "steps.csv"):
+        assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "workers" / file).read_bytes()
+    # The first two batches are the untrained agent's with overlap, the first one without.
+    first = ledgers[0]["smiles"][ledgers[0]["step"] == 1].tolist()
+    assert first == ledgers[2]["smiles"][ledgers[2]["step"] == 1].tolist()
+    agent, _ = load_policy(small_prior)
+    untrained = {molecules.canonical(text) for text in agent.decode(agent.draw(64, seed=0))}
+    assert set(ledgers[0]["smiles"][ledgers[0]["step"] <= 2]) == untrained - {None}
+    assert set(ledgers[2]["smiles"][ledgers[2]["step"] <= 2]) != untrained - {None}
+
+
+def in_order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a run asks of the oracle and when it learns, as it happens."""
+    events: list[str] = []
+
+    def tell(owner: type, name: str, event: str) -> None:
+        method = getattr(owner, name)
+
+        def told(*arguments: Any, **options: Any) -> Any:
+            events.append(event)
+            return method(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, told)
+
+    tell(Oracle, "submit", "submit")
+    tell(Batch, "result", "result")
+    tell(Update, "step", "step")
+    return events
+
+
+def test_scorers_have_the_next_batch_before_this_one_is_waited_for_and_none_after_the_last(
+    small_prior: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = in_order(monkeypatch)
+    small_run(small_prior, budget=None, max_steps=3)
+    assert events == ["submit", "result", "step"] * 3
+    events.clear()
+    run, reports = small_run(small_prior, budget=None, max_steps=3, overlap=True)
+    assert events == "submit submit result step submit result step result step".split()
+    assert run.stopped_by == "steps done"
+    assert len(reports) == 3
+
+
+@pytest.mark.parametrize(
+    ("last", "target", "reason"), [(2, None, "interrupted"), (1, 0.01, "target reached")]
+)
+def test_what_is_in_flight_at_the_end_is_recorded_and_learned_from(
+    small_prior: Path, last: int, target: float | None, reason: str
+) -> None:
+    reports: list[StepReport] = []
+    run = optimize(
+        length,
+        prior=small_prior,
+        batch_size=32,
+        overlap=True,
+        target=target,
+        should_stop=lambda: len(reports) == 2,
+        progress=reports.append,
+        export=QUICK,
+    )
+    assert run.stopped_by == reason
+    # The step at which it ended, and that of the batch which was drawn before.
+    assert [report.step for report in reports] == list(range(1, last + 2))
+    assert not math.isnan(reports[-1].loss)
+    assert set(run.ledger["step"]) == set(range(1, last + 2))
+    assert reports[-1].calls == len(run.ledger)
+
+
+def test_what_workers_have_in_hand_is_waited_for_when_an_error_ends_the_run(
+    small_prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(report: StepReport) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        optimize(
+            "qed", prior=small_prior, out=tmp_path / "run", progress=interrupt, batch_size=16, workers=2,
+            overlap=True, export=QUICK,
+        )  # fmt: skip
+    agent, _ = load_policy(small_prior)
+    drawn = {molecules.canonical(text) for text in agent.decode(agent.draw(32, seed=0))} - {None}
+    assert set(pd.read_csv(tmp_path / "run" / "candidates.csv")["smiles"]) == drawn
+    assert len(pd.read_csv(tmp_path / "run" / "timeline.csv")) == len(PHASES) + 2
+    assert "molecules are still being scored" in capsys.readouterr().err
+
+
+# -- time and work -----------------------------------------------------------------------------------
+
+
+def test_the_timeline_adds_up(small_prior: Path, tmp_path: Path) -> None:
+    started = time.perf_counter()
+    run, reports = small_run(small_prior, "qed", workers=2, out=tmp_path / "run")
+    whole = time.perf_counter() - started
+    table = run.timeline
+    assert table["phase"].tolist() == [*PHASES, "other", "workers"]
+    phases = table[table["phase"] != "workers"]
+    assert 0 < phases["seconds"].sum() < whole
+    assert phases["share"].sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(table["milliseconds_a_step"], 1000 * table["seconds"] / len(reports))
+    seconds = table.set_index("phase")["seconds"]
+    assert (seconds.drop("other") > 0).all()
+    assert seconds["workers"] == sum(one.seconds for one in run.oracle.tally.components) / 2
+    written = pd.read_csv(tmp_path / "run" / "timeline.csv")
+    pd.testing.assert_frame_equal(written, table, rtol=1e-5)
+
+
+@pytest.mark.parametrize("replay_size", [0, 8])
+def test_a_step_reads_a_drawn_molecule_once_each(
+    small_prior: Path, monkeypatch: pytest.MonkeyPatch, replay_size: int
+) -> None:
+    texts, parsed, passes, computed = [0], [0], [0], [0]
+    counts: list[tuple[int, ...]] = []
+    from_smiles, log_probs, submit = Chem.MolFromSmiles, Policy.log_probs, Oracle.submit
+    levels = recurrence._levels
+
+    def counted(text: str, **options: Any) -> Any:
+        parsed[0] += not options  # why an invalid one is none is asked with an option
+        return from_smiles(text, **options)
+
+    def counted_pass(policy: Policy, tokens: Any, *reading: Any) -> Any:
+        passes[0] += 1
+        return log_probs(policy, tokens, *reading)
+
+    def counted_levels(*arguments: Any) -> Any:
+        computed[0] += 1
+        return levels(*arguments)
+
+    def counted_texts(oracle: Oracle, smiles: list[str]) -> Batch:
+        texts[0] += sum(bool(text) for text in smiles)
+        return submit(oracle, smiles)
+
+    monkeypatch.setattr(Chem, "MolFromSmiles", counted)
+    monkeypatch.setattr(Policy, "log_probs", counted_pass)
+    monkeypatch.setattr(recurrence, "_levels", counted_levels)
+    monkeypatch.setattr(Oracle, "submit", counted_texts)
+    optimize(
+        "qed",
+        prior=small_prior,
+        batch_size=32,
+        max_steps=4,
+        replay_size=replay_size,
+        diversity_min_score=0.0,
+        progress=lambda report: counts.append((report.replayed, texts[0], parsed[0], passes[0], computed[0])),
+        export=QUICK,
+    )
+    # Oracle, objective and scaffold memory share what was read of a text. Agent and prior read a batch once,
+    # and only the prior computes its layers for that: the agent did when it drew.
+    layers = load_policy(small_prior)[0].network.architecture.layers
+    assert counts[-1] == (replay_size, texts[0], texts[0], 4 * 2, 4 * layers)
+    assert texts[0] > 0

@@ -37,6 +37,10 @@ def objective(**changes: Any) -> Objective:
     return Objective(components=components, combination="arithmetic_mean").model_copy(update=changes)
 
 
+def remembered(smiles: str, reward: float, share: float = 1.0) -> Remembered:
+    return Remembered(smiles, reward, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32), share)
+
+
 def evaluated(made: Objective) -> tuple[Oracle, list[Evaluation]]:
     oracle = Oracle(made)
     return oracle, oracle(SMILES)
@@ -133,7 +137,7 @@ def test_the_replay_memory_is_revalued() -> None:
     made = pareto()
     oracle, evaluations = evaluated(made)
     replay = ReplayMemory(10)
-    replay.add(Remembered(e.smiles, e.smiles, 0.1 * i + 0.1) for i, e in enumerate(evaluations[:4]))
+    replay.add(remembered(e.smiles, 0.1 * i + 0.1) for i, e in enumerate(evaluations[:4]))
     preference = Preference(made, 0)
     preference.revalue(replay, oracle.recall)
     assert [row.smiles for row in replay.rows][-2:] == ["CC", "CCCC"]
@@ -149,7 +153,7 @@ def test_what_is_replayed_keeps_its_discount() -> None:
     made = pareto()
     oracle, _ = evaluated(made)
     replay = ReplayMemory(10)
-    replay.add([Remembered("C", "C", 0.3, share=0.5)])
+    replay.add([remembered("C", 0.3, share=0.5)])
     Preference(made, 0).revalue(replay, oracle.recall)
     assert [row.reward for row in replay.rows] == [0.5]
 

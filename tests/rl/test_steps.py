@@ -131,3 +131,19 @@ def test_nothing_new() -> None:
 
 def test_whoever_watches_may_stop_it() -> None:
     assert Course(should_stop=lambda: True).over() == "interrupted"
+
+
+def test_batches_in_flight_are_steps_to_come() -> None:
+    course = Course(max_steps=3)
+    course.step("C")
+    assert not course.watch.stop_reason(in_flight=1)
+    assert course.watch.stop_reason(in_flight=2) == "steps done"
+
+
+def test_a_reason_stays_whatever_the_batch_in_flight_brings() -> None:
+    course = Course(patience=1)
+    course.step(*ALKANES)
+    course.step("C")
+    assert course.over() == "plateau"
+    course.step("CF")  # a gain
+    assert course.over() == "plateau"

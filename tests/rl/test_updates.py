@@ -46,8 +46,10 @@ def test_several_in_a_row_end_the_run() -> None:
         update.step((weight * float("nan")).sum())
 
 
-def test_weights_that_are_not_finite_end_the_run() -> None:
-    layer = nn.Linear(2, 1, bias=False)
-    update = Update(layer, learning_rate=1e39, clip_norm=100.0)
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_weights_that_are_not_finite_end_the_run(which: int) -> None:
+    layers = nn.Sequential(*(nn.Linear(2, 1, bias=False) for _ in range(3)))
+    update = Update(layers, learning_rate=1e39, clip_norm=100.0)
+    weight = list(layers.parameters())[which]
     with pytest.raises(NonFiniteTrainingError, match="weights are no longer finite"):
-        update.step(layer.weight.sum())
+        update.step(weight.sum())
