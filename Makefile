@@ -14,7 +14,7 @@ READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts ring-systems reference format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-speed bench-scaling bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,16 @@ bench-rewards: $(READY) ## What every reward costs and what the worker pool gain
 bench-fronts: $(READY) ## Hypervolume that each way of several objectives finds, into docs/results/fronts.json (5 minutes)
 	$(BIN)/python -m moldesign.benchmarks.fronts --budget 1000 --out docs/results/fronts.json
 
+bench-speed: $(READY) ## Speed beside smiles-rnn and beside the machine's limits, into docs/results/speed.json (20 minutes)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt -e '.[dev,peers]'
+	$(BIN)/moldesign benchmark speed --peers --output docs/results/speed.json --plot docs/speed.png --force
+
+bench-scaling: $(READY) ## What a call costs after 1,000, 10,000 and 100,000 of them, into docs/results/scaling.json (15 minutes)
+	$(BIN)/python -m moldesign.benchmarks.scaling --out docs/results/scaling.json
+
+bench-gpu: $(READY) ## Speed on the first CUDA device, into docs/results/gpu.json (10 minutes)
+	$(BIN)/moldesign benchmark gpu --output docs/results/gpu.json --force
+
 ring-systems: $(READY) ## Count the ring systems of the shipped corpora anew, into data/ (6 minutes)
 	$(BIN)/python -c "from pathlib import Path; from moldesign.language.ring_systems import make_table; \
 	  make_table(Path('data/ring_systems.tsv.xz'))"
@@ -95,7 +105,7 @@ prove-docker: ## Replay the Dockerfile in a chroot (root, Debian; several minute
 constraints: ## Remake constraints.txt from the newest releases (Python 3.11)
 	rm -rf .cache/constraints
 	$(PYTHON) -m venv .cache/constraints
-	.cache/constraints/bin/python -m pip install --quiet $(PIP_EXTRA) '.[dev,metrics]'
+	.cache/constraints/bin/python -m pip install --quiet $(PIP_EXTRA) '.[dev,metrics,peers]'
 	{ sed -n '/^#/p' constraints.txt; \
 	  .cache/constraints/bin/python -m pip freeze --all --exclude moldesign-rl --exclude pip | \
 	  sed 's/+.*//' | grep -v -i -E '^(nvidia|cuda|triton)'; } > .cache/constraints.txt

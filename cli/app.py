@@ -5,30 +5,95 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Annotated
+from functools import cached_property
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
 
 from moldesign import __version__
-from moldesign.cli import corpora, estimators, optimize, pretrain, priors, rewards, sample, score
 from moldesign.errors import MoldesignError
+
+#: Each command: its module, the function or the group there, and the first line of its help.
+_COMMANDS = {
+    "optimize": (
+        "optimize:optimize",
+        "Design molecules that score well, and write them to candidates.csv in the run directory.",
+    ),
+    "sample": (
+        "sample:sample",
+        "Draw molecules from a prior; exactly N rows, invalid and repeated ones too unless asked otherwise.",
+    ),
+    "score": (
+        "score:score",
+        "Score molecules: one row each, in their order, with every component raw and shaped.",
+    ),
+    "pretrain": ("pretrain:pretrain", "Train a prior on corpora of molecules, from nothing."),
+    "finetune": ("pretrain:finetune", "Train a prior further on a small set of molecules."),
+    "estimators": (
+        "estimators:estimators",
+        "List the gradient estimators of `moldesign optimize --estimator`.",
+    ),
+    "rewards": (
+        "rewards:app",
+        "List the rewards that an objective can name, and the ready-made objectives.",
+    ),
+    "priors": (
+        "priors:app",
+        "List the priors at hand: shipped ones and those in the cache folder.",
+    ),
+    "corpora": ("corpora:app", "List, clean and fetch corpora of molecules."),
+    "benchmark": ("benchmark:app", "Measure how fast this machine draws, trains and optimises."),
+}
+
+
+class _Later(TyperCommand):
+    """A command that is imported when it is asked for, so that `--help` and its neighbours start at once."""
+
+    def __init__(self, name: str, where: str, line: str) -> None:
+        super().__init__(name, short_help=line)
+        self._where = where
+
+    @cached_property
+    def _command(self) -> Any:
+        module, _, attribute = self._where.partition(":")
+        found = getattr(import_module(f"moldesign.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            return get_group(found)
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name)(found)
+        return get_command(alone)
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """The context of the command itself, by which it is run, completed and described."""
+        return self._command.make_context(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        # What a command alone does not have, such as the commands of a group.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._command, name)
+
+
+class _Commands(TyperGroup):
+    """The commands by name, none of them imported yet."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        later = {name: _Later(name, where, line) for name, (where, line) in _COMMANDS.items()}
+        self.commands = {**later, **self.commands}
+
 
 app = typer.Typer(
     name="moldesign",
+    cls=_Commands,
     help="Design molecules: a SMILES policy, pretrained on known chemistry, optimised by policy gradients.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("optimize")(optimize.optimize)
-app.command("sample")(sample.sample)
-app.command("score")(score.score)
-app.command("pretrain")(pretrain.pretrain)
-app.command("finetune")(pretrain.finetune)
-app.add_typer(rewards.app, name="rewards")
-app.command("estimators")(estimators.estimators)
-app.add_typer(priors.app, name="priors")
-app.add_typer(corpora.app, name="corpora")
 
 
 def _print_version(wanted: bool) -> None:

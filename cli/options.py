@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
 JsonFlag = Annotated[
     bool,
@@ -116,12 +116,19 @@ def refuse_existing(path: Path, force: bool) -> None:
 
 def write_table(table: pd.DataFrame, output: Path | None) -> None:
     """Write a table as CSV to the output, or to stdout where there is none."""
-    from moldesign.records.tables import csv_text, write_csv
+    from moldesign.records.tables import csv_text
+
+    write_output(csv_text(table), output)
+
+
+def write_output(text: str, output: Path | None) -> None:
+    """Write text to the output, or to stdout where there is none."""
+    from moldesign.records.files import write_text
 
     if output is None:
-        typer.echo(csv_text(table), nl=False)
+        typer.echo(text, nl=False)
     else:
-        write_csv(table, output)
+        write_text(output, text)
 
 
 def failure_lines(table: pd.DataFrame, most: int = 3) -> list[str]:

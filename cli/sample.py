@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from moldesign.cli.options import (
     ForceFlag,
@@ -17,7 +15,7 @@ from moldesign.cli.options import (
     ThreadsOption,
     refuse_existing,
     set_threads,
-    write_table,
+    write_output,
 )
 
 
@@ -49,14 +47,18 @@ def sample(
     """
     if output is not None:
         refuse_existing(output, force)
+    from rich.console import Console
+    from rich.progress import Progress
+
     from moldesign.errors import DataError
-    from moldesign.policy.sampling import sample as draw
+    from moldesign.policy.sampling import COLUMNS, sampled_rows
+    from moldesign.records.tables import csv_of
 
     set_threads(threads)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("drawing", total=n)
-        table = draw(
+        rows = sampled_rows(
             prior,
             n,
             seed=seed,
@@ -66,16 +68,14 @@ def sample(
             valid_only=valid_only,
             progress=lambda done: bar.update(task, completed=done),
         )
-    if len(table) < n:
-        raise DataError(
-            f"only {len(table)} of {n} such molecules found; raise --temperature or ask for fewer"
-        )
-    write_table(table, output)
-    distinct = table.loc[table["valid"], "canonical_smiles"].nunique()
+    if len(rows) < n:
+        raise DataError(f"only {len(rows)} of {n} such molecules found; raise --temperature or ask for fewer")
+    write_output(csv_of(COLUMNS, rows), output)
+    distinct = len({canonical for _, valid, canonical, _ in rows if valid})
     facts = {
         "rows": n,
-        "valid": int(table["valid"].sum()),
-        "distinct": int(distinct),
+        "valid": sum(valid for _, valid, _, _ in rows),
+        "distinct": distinct,
         "output": str(output or "-"),
     }
     if json_line:

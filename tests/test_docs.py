@@ -24,6 +24,7 @@ CHEAPER = {
     "sample": ["-n", "20"],
     "pretrain": ["--epochs", "1", "--layers", "1", "--hidden-size", "16", "--embedding-size", "8"],
     "finetune": ["--epochs", "1"],
+    "benchmark": ["--repeats", "1", "--seconds", "0"],
 }
 #: Shown without being run here: their own tests run them, or they need a network or an engine.
 ELSEWHERE = (
@@ -51,6 +52,7 @@ PAGES = [
     "docs/plugins.md",
     "docs/pretraining.md",
     "docs/priors.md",
+    "docs/speed.md",
 ]
 
 

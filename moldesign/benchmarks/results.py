@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +19,12 @@ def write_result(path: Path, module: str, facts: Mapping[str, object]) -> None:
     Raises:
         UsageError, ResourceError: the path cannot be written; the disk is full.
     """
-    command = ["python", "-m", module, *sys.argv[1:]]
+    write_result_of(path, ["python", "-m", module], facts)
+
+
+def write_result_of(path: Path, program: Sequence[str], facts: Mapping[str, object]) -> None:
+    """As `write_result`, of another program that was given the arguments of this process."""
+    command = [*program, *sys.argv[1:]]
     where = environment(seed=None, threads=torch.get_num_threads(), command=command)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({**facts, "environment": where}, indent=2) + "\n")

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rdkit import Chem, rdBase
-from rdkit.Chem import QED, Descriptors, GraphDescriptors, rdMolDescriptors
+from rdkit.Chem import Descriptors, GraphDescriptors, rdMolDescriptors
 from rdkit.Contrib.NP_Score import npscorer
 from rdkit.Contrib.SA_Score import sascorer
 
 from moldesign.chem.molecules import Mol, quiet_rdkit
+from moldesign.chem.qed import qed as qed
 from moldesign.chem.substructures import pattern
 from moldesign.errors import nearest
 
@@ -23,11 +24,6 @@ MACROCYCLE = 12
 
 #: Any larger topological distance is RDKit's mark for atoms of different fragments.
 _CONNECTED = 1e6
-
-
-def qed(mol: Mol) -> float:
-    """Quantitative estimate of drug-likeness, 0 to 1 (Bickerton et al., Nature Chemistry 4, 90, 2012)."""
-    return float(QED.qed(mol))
 
 
 def sa_score(mol: Mol) -> float:

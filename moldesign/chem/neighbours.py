@@ -51,11 +51,16 @@ class NearestNeighbours:
     def __len__(self) -> int:
         return len(self.smiles)
 
-    def nearest(self, mols: Sequence[Mol], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def nearest(
+        self, mols: Sequence[Mol | Fingerprint], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Indices into the corpus (n, k) of the k nearest molecules of each, and their similarities (n, k).
 
         The nearest first; of equally near ones, that which comes first in the corpus. A line of the corpus
         that RDKit cannot read is near to nothing.
+
+        Args:
+            mols: molecules, or bits that `fingerprint` made of them, of the kind of this search.
 
         Raises:
             ValueError: the corpus has fewer than k molecules.
@@ -67,7 +72,9 @@ class NearestNeighbours:
         if not len(mols):
             return best, similarity
         words, sizes = self._fingerprints()
-        queries = _pack([fingerprint(mol, self._kind, counts=False) for mol in mols])
+        queries = _pack(
+            [fingerprint(mol, self._kind, counts=False) if isinstance(mol, Mol) else mol for mol in mols]
+        )
         query_sizes = np.bitwise_count(queries).sum(axis=1, dtype=np.int32)
         for start in range(0, len(sizes), self.BLOCK):
             block, block_sizes = words[:, start : start + self.BLOCK], sizes[start : start + self.BLOCK]
@@ -84,7 +91,7 @@ class NearestNeighbours:
                     best[i] = np.concatenate([best[i], start + nearer])[order]
         return best, similarity
 
-    def query(self, mols: Sequence[Mol]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def query(self, mols: Sequence[Mol | Fingerprint]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Index into the corpus (n,) of the nearest molecule of each, and its Tanimoto similarity (n,).
 
         The first of equally near ones. An empty corpus gives index -1 and similarity NaN.
@@ -94,7 +101,7 @@ class NearestNeighbours:
         best, similarity = self.nearest(mols, 1)
         return best[:, 0], similarity[:, 0]
 
-    def __call__(self, mols: Sequence[Mol]) -> tuple[list[str], NDArray[np.float64]]:
+    def __call__(self, mols: Sequence[Mol | Fingerprint]) -> tuple[list[str], NDArray[np.float64]]:
         """SMILES of the nearest molecule of each, `''` in an empty corpus, and its similarity."""
         index, similarity = self.query(mols)
         return ["" if i < 0 else self.smiles[i] for i in index], similarity

@@ -13,6 +13,10 @@ from torch import Tensor
 Linear = Callable[[Tensor], Tensor]
 
 
+# Up to so many rows their number is rounded up to a multiple of the second.
+_STEPS = ((16, 4), (128, 8), (512, 16), (1536, 32), (8192, 128), (float("inf"), 512))
+
+
 def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     """x -> x W' + b, without a gradient; the weight (outputs, inputs) is laid out once for many products.
 
@@ -27,10 +31,10 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
 def room(n: int) -> int:
     """The number of rows, n or a few more, that a product of n rows is computed for.
 
-    oneDNN compiles a product for each number of rows, which takes as long as the product of 200 rows:
-    so a few sizes serve for all.
+    oneDNN compiles a product for each number of rows, which takes as long as the product of 200 rows, and
+    keeps a thousand of them, half a megabyte each: so a few sizes serve for all.
     """
-    step = 4 if n <= 16 else 8 if n <= 128 else 16 if n <= 512 else 32
+    step = next(step for limit, step in _STEPS if n <= limit)
     return -(-n // step) * step
 
 

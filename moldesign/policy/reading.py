@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from moldesign.policy.prefixes import PrefixTree
+from moldesign.policy.products import room
 
 
 @dataclass(frozen=True)
 class Record:
-    """Of a layer of gated recurrent units what its gradient needs, a row for each of N beginnings.
+    """Of a layer of gated recurrent units what its gradient needs, a row for each of N beginnings
+    and, once joined, some zeros behind them.
 
     Attributes:
         above: (N, H) the state above; both: (N, 2H) reset and update; own: (N, H) what the layer's own state
@@ -31,8 +33,12 @@ class Record:
 
     @classmethod
     def joined(cls, records: list[Record]) -> Record:
-        """The rows of several, one behind the other."""
-        return cls(*map(torch.cat, zip(*(vars(record).values() for record in records), strict=True)))
+        """The rows of several, one behind the other, and zeros behind them up to a size of `room`."""
+        parts = zip(*(vars(record).values() for record in records), strict=True)
+        count = sum(len(record.new) for record in records)
+        return cls(
+            *(torch.cat([*part, part[0].new_zeros(room(count) - count, part[0].shape[1])]) for part in parts)
+        )
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ from moldesign.policy.prefixes import PrefixTree
 from moldesign.policy.products import Linear, linear, room
 from moldesign.policy.reading import Record
 
-# Rows behind the last level that a product may run into: as many as `room` adds at most.
-_SPARE = 32
-
 
 def tree_logits(
     network: Network, tree: PrefixTree, dtype: torch.dtype, records: Sequence[Record] | None = None
 ) -> Tensor:
-    """(N, V) logits after each of N beginnings, those of network.forward; differentiable once.
+    """(M, V) logits after each of N beginnings, those of network.forward; differentiable once.
+
+    Behind the N rows stand some that are nobody's: M is `room` of N.
 
     Args:
         network: of gated recurrent units.
@@ -30,23 +29,21 @@ def tree_logits(
         records: of each layer, what it computed of these beginnings before with the same weights.
     """
     rnn: nn.GRU = network.rnn
-    outputs = F.one_hot(tree.tokens, len(network.embedding.weight)).to(dtype)
+    tokens = F.pad(tree.tokens, (0, room(len(tree)) - len(tree)))
+    outputs = F.one_hot(tokens, len(network.embedding.weight)).to(dtype)
     for i, (weight, own_weight, bias, own_bias) in enumerate(rnn.all_weights):
         if i and rnn.dropout and network.training:
             outputs = F.dropout(outputs, rnn.dropout)
         # The input of the first layer is one of V: their products are a table, of which one-hot takes a row.
         matrix: Tensor = weight if i else F.linear(network.embedding.weight, weight).t()
         record = records[i] if records else None
-        outputs = _layer(outputs, matrix, bias, own_weight, own_bias, tree, record)
-    head: Tensor = _Affine.apply(  # type: ignore[no-untyped-call]
-        outputs, network.head.weight, network.head.bias
-    )
-    return head
+        outputs = _applied(_Layer, outputs, matrix, bias, own_weight, own_bias, tree, record)
+    return _applied(_Affine, outputs, network.head.weight, network.head.bias)
 
 
-def _layer(*arguments: Any) -> Tensor:
-    states: Tensor = _Layer.apply(*arguments)  # type: ignore[no-untyped-call]
-    return states
+def _applied(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
+    result: Tensor = function.apply(*arguments)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _Affine(torch.autograd.Function):
@@ -99,21 +96,22 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tree: PrefixTree = ctx.tree
         inputs, weight, own_weight, above, both, own, new = ctx.saved_tensors
-        count, size = new.shape
+        total, count, size = len(new), len(tree), new.shape[1]
         reset, update = both.split(size, 1)
         # What the gradient of a state is multiplied by, and then that of its candidate n: all levels at once.
-        by_state, by_new = gradient.new_empty((count, 3, size)), gradient.new_empty((count, 2, size))
+        by_state, by_new = gradient.new_empty((total, 3, size)), gradient.new_empty((total, 2, size))
         by_state[:, 0] = update
         torch.ops.aten.tanh_backward.grad_input(1 - update, new, grad_input=by_state[:, 1])
         torch.ops.aten.sigmoid_backward.grad_input(above - new, update, grad_input=by_state[:, 2])
         torch.ops.aten.sigmoid_backward.grad_input(own, reset, grad_input=by_new[:, 0])
         by_new[:, 1] = reset
         # Side by side the gradients of: h as far as it is kept, (x W' + b)_n, those of z and r, (h U' + c)_n.
-        parts = gradient.new_empty((count + _SPARE, 5 * size))
+        parts = gradient.new_empty((_extent(tree), 5 * size))
+        parts[count:] = 0
         of_own = parts[:, 2 * size :]
         product = linear(_in_order(own_weight, _OWN_ORDER).t())
         below: Tensor | None = None
-        of_levels = (part.split(tree.sizes) for part in (gradient, by_state, by_new, parts[:count]))
+        of_levels = (part[:count].split(tree.sizes) for part in (gradient, by_state, by_new, parts))
         levels = list(zip(tree.levels, *of_levels, strict=True))
         for depth, (level, of_state, from_state, from_new, part) in reversed([*enumerate(levels)]):
             of_state = of_state if below is None else below.add_(of_state)
@@ -123,7 +121,7 @@ class _Layer(torch.autograd.Function):
             if depth:
                 moved = product(of_own[_roomy(level)])[: len(part)]
                 below = tree.sum_above(moved.add_(part[:, 0]), depth)
-        of_gates, of_own = parts[:count, size : 4 * size], of_own[:count]
+        of_gates, of_own = parts[:total, size : 4 * size], of_own[:total]
         return (
             of_gates @ _in_order(weight, _GATES_ORDER) if ctx.needs_input_grad[0] else None,
             _in_order(of_gates.t() @ inputs, _GATES_ORDER).float(),
@@ -137,12 +135,14 @@ class _Layer(torch.autograd.Function):
 
 def _levels(gates: Tensor, product: Linear, tree: PrefixTree) -> Record:
     """The states of all beginnings, from their gates (N, 3H) and the product of a state."""
-    count, size = len(gates), gates.shape[1] // 3
-    above = gates.new_empty((count + _SPARE, size))
-    own, new, states = (gates.new_empty((count, size)) for _ in range(3))
-    both = gates.new_empty((count, 2 * size))
+    total, count, size = len(gates), len(tree), gates.shape[1] // 3
+    above = gates.new_empty((_extent(tree), size))
+    own, new, states = (gates.new_empty((total, size)) for _ in range(3))
+    both = gates.new_empty((total, 2 * size))
+    for part in (above, own, new, states, both):
+        part[count:] = 0
     before: Tensor | None = None
-    of_levels = (part.split(tree.sizes) for part in (gates, above[:count], both, own, new, states))
+    of_levels = (part[:count].split(tree.sizes) for part in (gates, above, both, own, new, states))
     levels = zip(tree.levels, tree.parents, *of_levels, strict=True)
     for level, parents, of_gates, over, reset_update, of_own, candidate, state in levels:
         if before is None:
@@ -154,7 +154,7 @@ def _levels(gates: Tensor, product: Linear, tree: PrefixTree) -> Record:
         reset, update = torch.add(gates_both, own_both, out=reset_update).sigmoid_().split(size, 1)
         torch.addcmul(gates_new, reset, of_own.copy_(own_new), out=candidate).tanh_()
         before = torch.lerp(candidate, over, update, out=state)
-    return Record(above[:count], both, own, new, states)
+    return Record(above[:total], both, own, new, states)
 
 
 # The thirds of a weight, r, z, n, as the gradients stand side by side: n, z, r and z, r, n. Applied twice,
@@ -165,6 +165,11 @@ _GATES_ORDER, _OWN_ORDER = [2, 1, 0], [1, 0, 2]
 def _in_order(weight: Tensor, order: list[int]) -> Tensor:
     """(3H, ...) with its thirds in another order."""
     return weight.unflatten(0, (3, -1))[order].flatten(0, 1)
+
+
+def _extent(tree: PrefixTree) -> int:
+    """Rows that hold all beginnings, and all that the products of a level may run into."""
+    return max(room(len(tree)), *(_roomy(level).stop for level in tree.levels))
 
 
 def _roomy(level: slice) -> slice:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 
 from moldesign.assets import prior_path
 from moldesign.chem import molecules
 from moldesign.policy.checkpoint import load_policy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("smiles", "valid", "canonical_smiles", "nll")
 
 # Large, so that most of it is drawn with a full batch.
 _CHUNK = 8192
@@ -48,6 +53,33 @@ def sample(
     Raises:
         UsageError: no such prior. CheckpointError: it cannot be read. ValueError: see Policy.sample.
     """
+    import pandas as pd
+
+    rows = sampled_rows(
+        prior,
+        n,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        unique=unique,
+        valid_only=valid_only,
+        progress=progress,
+    )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def sampled_rows(
+    prior: str | Path,
+    n: int,
+    *,
+    seed: int,
+    temperature: float,
+    top_p: float,
+    unique: bool,
+    valid_only: bool,
+    progress: Callable[[int], None] | None,
+) -> list[tuple[str, bool, str, float]]:
+    """The rows of `sample`: for who does without pandas, which takes long to load."""
     policy, _ = load_policy(
         prior_path(prior), device=torch.device("cuda" if torch.cuda.is_available() else "cpu")
     )
@@ -73,4 +105,4 @@ def sample(
         barren = barren + size if len(rows) == before else 0
         if progress is not None:
             progress(min(len(rows), n))
-    return pd.DataFrame(rows[:n], columns=["smiles", "valid", "canonical_smiles", "nll"])
+    return rows[:n]

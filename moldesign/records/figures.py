@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from moldesign.records.files import writing
 
@@ -41,6 +39,10 @@ def draw_learning_curve(ledger_rows: pd.DataFrame, path: Path) -> None:
     Raises:
         UsageError, ResourceError: the path cannot be written; the disk is full.
     """
+    # Here, since it takes as long to load as a small run.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     curve = learning_curve(ledger_rows)
     figure = Figure(figsize=(7, 4.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)

@@ -7,7 +7,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +17,19 @@ from typing import Protocol, Self
 import pandas as pd
 
 from moldesign.errors import CheckpointError, MoldesignError, ResourceError
-from moldesign.records.columns import component_columns
+from moldesign.records.columns import LEDGER, component_columns
 
 #: Marks the file as a ledger of ours ("mold") and the layout of its tables.
 _APPLICATION = 0x6D6F6C64
 _LAYOUT = 1
 
+#: No index of the molecules: each call would change a page of it somewhere, and each batch would write more
+#: the longer the ledger is (9 KB a call after 100,000, against 0.4 KB). `add` knows them by heart.
 _TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE calls (
     call   INTEGER PRIMARY KEY,
-    smiles TEXT NOT NULL UNIQUE,
+    smiles TEXT NOT NULL,
     score  REAL,
     status TEXT NOT NULL,
     reason TEXT,
@@ -37,6 +39,9 @@ CREATE TABLE calls (
     time   REAL NOT NULL
 );
 """
+
+#: Of the columns that are no numbers, and of those that are whole.
+_TYPES = {"call": "int64", "step": "int64", "smiles": "str", "status": "str", "reason": "str"}
 
 
 class Paid(Protocol):
@@ -90,6 +95,7 @@ class Ledger:
         """
         self.path = Path(path)
         self.labels = tuple(labels)
+        self._known: set[str] | None = None
         component_columns(self.labels)
         with _explained(self.path):
             self._connection = sqlite3.connect(self.path, isolation_level=None)
@@ -115,6 +121,7 @@ class Ledger:
         """
         ledger = cls.__new__(cls)
         ledger.path = Path(path)
+        ledger._known = None
         if not ledger.path.is_file():
             raise CheckpointError(f"{ledger.path}: there is no ledger here")
         ledger._connection = _connect_to_read(ledger.path)
@@ -165,21 +172,45 @@ class Ledger:
             )
         if not values:
             return
+        new = self._new(row.smiles for row in rows)
         with _explained(self.path), self._transaction():
             self._connection.executemany(
                 "INSERT INTO calls (call, smiles, score, status, reason, raw, shaped, step, time) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
+        self._molecules().update(new)
 
     def rows(self) -> list[LedgerRow]:
         """Every paid call in order, as it was added: numbers come back bit for bit."""
+        return list(self._rows())
+
+    def read(self) -> pd.DataFrame:
+        """Every paid call in order, a table.
+
+        Columns: call, step, time, smiles, status, score, reason, then raw and shaped of each
+        component (named by `component_columns`). NaN where a call failed.
+        """
+        pairs = component_columns(self.labels)
+        values: dict[str, list[object]] = {
+            name: [] for name in (*LEDGER, *(n for pair in pairs for n in pair))
+        }
+        for row in self._rows():  # one at a time: as objects, all of them take more room than the table
+            for name in LEDGER:
+                values[name].append(getattr(row, name))
+            for (raw, shaped), of_raw, of_shaped in zip(pairs, row.raw, row.shaped, strict=True):
+                values[raw].append(of_raw)
+                values[shaped].append(of_shaped)
+        return pd.DataFrame(
+            {name: pd.Series(column, dtype=_TYPES.get(name, "float64")) for name, column in values.items()}
+        )
+
+    def _rows(self) -> Iterator[LedgerRow]:
         with _explained(self.path):
-            found = self._connection.execute(
+            for smiles, status, score, raw, shaped, reason, call, step, when in self._connection.execute(
                 "SELECT smiles, status, score, raw, shaped, reason, call, step, time FROM calls ORDER BY call"
-            ).fetchall()
-            return [
-                LedgerRow(
+            ):
+                yield LedgerRow(
                     smiles=smiles,
                     status=status,
                     score=math.nan if score is None else score,
@@ -190,29 +221,23 @@ class Ledger:
                     step=step,
                     time=when,
                 )
-                for smiles, status, score, raw, shaped, reason, call, step, when in found
-            ]
 
-    def read(self) -> pd.DataFrame:
-        """Every paid call in order, a table.
+    def _molecules(self) -> set[str]:
+        """The molecules in the ledger, read from it once."""
+        if self._known is None:
+            with _explained(self.path):
+                self._known = {smiles for (smiles,) in self._connection.execute("SELECT smiles FROM calls")}
+        return self._known
 
-        Columns: call, step, time, smiles, status, score, reason, then raw and shaped of each
-        component (named by `component_columns`). NaN where a call failed.
-        """
-        rows = self.rows()
-        table: dict[str, object] = {
-            "call": pd.Series([row.call for row in rows], dtype="int64"),
-            "step": pd.Series([row.step for row in rows], dtype="int64"),
-            "time": pd.Series([row.time for row in rows], dtype="float64"),
-            "smiles": pd.Series([row.smiles for row in rows], dtype="str"),
-            "status": pd.Series([row.status for row in rows], dtype="str"),
-            "score": pd.Series([row.score for row in rows], dtype="float64"),
-            "reason": pd.Series([row.reason for row in rows], dtype="str"),
-        }
-        for i, (raw, shaped) in enumerate(component_columns(self.labels)):
-            table[raw] = pd.Series([row.raw[i] for row in rows], dtype="float64")
-            table[shaped] = pd.Series([row.shaped[i] for row in rows], dtype="float64")
-        return pd.DataFrame(table)
+    def _new(self, molecules: Iterable[str]) -> set[str]:
+        """Molecules that are to be added. Raises CheckpointError: one twice, or one that is there already."""
+        known = self._molecules()
+        new: set[str] = set()
+        for smiles in molecules:
+            if smiles in known or smiles in new:
+                raise CheckpointError(f"{self.path}: a molecule that is in the ledger already ({smiles})")
+            new.add(smiles)
+        return new
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from moldesign.chem.molecules import Mol, parse
-from moldesign.records.files import write_text
+from moldesign.records.files import writing
 from moldesign.records.tables import plain_cell
 
-#: The molecule drawn: a mol block with 2D coordinates.
-MolBlock = Callable[[Mol], str]
 
-
-def write_sdf(table: pd.DataFrame, path: Path, mol_block: MolBlock) -> int:
+def write_sdf(table: pd.DataFrame, path: Path, blocks: Sequence[str | None]) -> int:
     """The number of structures written: one record a row, with 2D coordinates and every column.
 
-    The table needs `smiles`; the title of a record is `rank`, where there is one. Empty cells are
-    left out. A row whose SMILES is no molecule is left out too.
+    The title of a record is `rank`, where there is one. Empty cells are left out.
+
+    Args:
+        blocks: (n,) the mol block of each row; a row without one is left out.
 
     Raises:
         UsageError, ResourceError: the path cannot be written; the disk is full.
     """
-    records = []
-    for row in table.to_dict("records"):
-        mol = parse(str(row["smiles"]))
-        if mol is None:
-            continue
-        _, _, drawing = mol_block(mol).partition("\n")
-        title = f"candidate {row['rank']}" if "rank" in row else ""
-        records.append(f"{title}\n{drawing.rstrip()}\n" + _properties(row) + "$$$$\n")
-    write_text(path, "".join(records))
-    return len(records)
+    written = 0
+    columns = [table[name].tolist() for name in table.columns]
+    with writing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
+        for block, *values in zip(blocks, *columns, strict=True):
+            if block is None:
+                continue
+            row = dict(zip(map(str, table.columns), values, strict=True))
+            _, _, drawing = block.partition("\n")
+            title = f"candidate {row['rank']}" if "rank" in row else ""
+            handle.write(f"{title}\n{drawing.rstrip()}\n" + _properties(row) + "$$$$\n")
+            written += 1
+    return written
 
 
-def _properties(row: Mapping[Hashable, object]) -> str:
+def _properties(row: Mapping[str, object]) -> str:
     # A name ends at the bracket and a value at the first empty line, so neither may hold one.
-    values = {str(name): " ".join(plain_cell(value).split()) for name, value in row.items()}
+    values = {name: " ".join(plain_cell(value).split()) for name, value in row.items()}
     return "".join(
         f">  <{name.translate(_NO_BRACKETS)}>\n{value}\n\n" for name, value in values.items() if value
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from moldesign.records.files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: A cell that starts so runs as a formula, or joins a neighbour that does.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -23,7 +25,7 @@ def text_cell(text: str) -> str:
 
 def plain_cell(value: object) -> str:
     """A value as bare text: numbers with six significant digits, missing and NaN empty."""
-    if value is None or value is pd.NA:
+    if value is None or type(value).__name__ == "NAType":  # pandas', which is not imported for it
         return ""
     if hasattr(value, "item"):
         value = value.item()  # numpy's scalar as Python's
@@ -47,16 +49,20 @@ def line(values: Iterable[object]) -> str:
     return ",".join(cell(value) for value in values)
 
 
-def csv_text(table: pd.DataFrame) -> str:
-    """A table as CSV: the same table gives the same text, lines ending in LF.
+def csv_of(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV: the same rows give the same text, lines ending in LF.
 
     Text and the header are quoted; text that a spreadsheet would run as a formula gets an
     apostrophe in front. Numbers are bare; a missing number is an empty cell.
     """
-    columns: Sequence[list[object]] = [table[column].tolist() for column in table.columns]
-    lines = [line(str(column) for column in table.columns)]
-    lines.extend(line(row) for row in zip(*columns, strict=True))
+    lines = [line(map(str, header)), *map(line, rows)]
     return "\n".join(lines) + "\n"
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV, as `csv_of` writes it."""
+    columns: Sequence[list[object]] = [table[column].tolist() for column in table.columns]
+    return csv_of(table.columns, zip(*columns, strict=True))
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -51,7 +51,7 @@ def _entry(
 
 
 ENTRIES: dict[str, Entry] = {
-    "qed": _entry(descriptors.qed, "0 to 1", 860, direction="larger", unit_interval=True),
+    "qed": _entry(descriptors.qed, "0 to 1", 230, direction="larger", unit_interval=True),
     "sa": _entry(descriptors.sa_score, "1 (easy) to 10", 170, direction="smaller"),
     "np_likeness": _entry(descriptors.np_likeness, "about -5 to 5", 120),
     "logp": _entry(descriptors.logp, "log10", 220),

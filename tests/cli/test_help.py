@@ -54,6 +54,14 @@ def test_there_are_commands() -> None:
     )
 
 
+def test_the_list_of_commands_has_the_first_line_of_the_help_of_each() -> None:
+    # The list is written apart, since a command is imported only when it is asked for.
+    commands: Any = get_command(app)
+    for name, command in commands.commands.items():
+        context = command.make_context(name, [], resilient_parsing=True)
+        assert command.short_help == context.command.help.split("\n")[0], name
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_the_example_in_the_help_is_right_usage(path: tuple[str, ...]) -> None:
     words = example_of(path)

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from moldesign.language.tokenizer import END_INDEX, PAD_INDEX, SPECIALS, Tokenizer
-from moldesign.policy import policy as policy_module
 from moldesign.policy.policy import Policy
 from moldesign.policy.prefixes import PrefixTree
 from moldesign.policy.settings import Architecture
@@ -51,7 +50,7 @@ def test_what_was_computed_while_drawing_gives_the_same_log_probs_and_gradients(
         raise AssertionError("the tree is there")
 
     assert drawn.reading is not None
-    monkeypatch.setattr(policy_module.PrefixTree, "of", never)
+    monkeypatch.setattr(PrefixTree, "of", never)
     found = policy.log_probs(tokens, drawn.reading)
     assert torch.allclose(found, expected, atol=1e-5)
     for mine, other in zip(gradients(policy, found), by_recomputing, strict=True):

@@ -1,5 +1,6 @@
 import math
 import re
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moldesign.chem.molecules import Mol, to_smiles
+from moldesign.chem.fingerprints import Fingerprint, fingerprint
+from moldesign.chem.molecules import Mol, read
+from moldesign.records import candidates
 from moldesign.records.candidates import (
+    Kept,
     best_first,
     candidates_columns,
     candidates_table,
@@ -47,12 +51,16 @@ def ledger_rows(tmp_path: Path) -> pd.DataFrame:
 
 
 class Neighbours:
+    """A search that knows the molecules of the ledger by their bits."""
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def __call__(self, mols: Sequence[Mol]) -> tuple[list[str], np.ndarray]:
-        self.asked += [to_smiles(mol) for mol in mols]
-        return [f"nearest of {to_smiles(mol)}" for mol in mols], np.linspace(0.5, 0.9, len(mols))
+    def __call__(self, fingerprints: Sequence[Fingerprint]) -> tuple[list[str], np.ndarray]:
+        known = {fingerprint(read(smiles), counts=False).ToBase64(): smiles for smiles, _ in SCORES}
+        smiles = [known[bits.ToBase64()] for bits in fingerprints]
+        self.asked += smiles
+        return [f"nearest of {text}" for text in smiles], np.linspace(0.5, 0.9, len(smiles))
 
 
 def test_best_first_then_the_earlier_call_and_failures_are_left_out(ledger_rows: pd.DataFrame) -> None:
@@ -99,10 +107,10 @@ def test_nlls_follow_their_molecules(ledger_rows: pd.DataFrame) -> None:
 
 
 def test_the_nearest_training_molecule_is_asked_for_the_best_only(ledger_rows: pd.DataFrame) -> None:
-    search = Neighbours()
-    plain = candidates_table(ledger_rows, ["qed", "activity"])
+    search, kept, everyone = Neighbours(), Kept(2), Kept(None)
+    plain = candidates_table(ledger_rows, ["qed", "activity"], kept=kept)
     assert (plain["nearest_training_smiles"] == "").all()
-    table = with_nearest(plain, search, nearest_for=2)
+    table = with_nearest(plain, search, kept.fingerprints)
     assert search.asked == [ASPIRIN, "c1ccccc1"]
     assert table["nearest_training_smiles"].tolist() == [
         f"nearest of {ASPIRIN}",
@@ -112,12 +120,52 @@ def test_the_nearest_training_molecule_is_asked_for_the_best_only(ledger_rows: p
     assert table["nearest_training_similarity"].tolist()[:2] == [0.5, 0.9]
     assert table["nearest_training_similarity"].isna().tolist() == [False, False, True, True, True]
     assert list(table.columns) == list(plain.columns)
-    everything = with_nearest(plain, search, nearest_for=None)
+    candidates_table(ledger_rows, ["qed", "activity"], kept=everyone)
+    everything = with_nearest(plain, search, everyone.fingerprints)
     assert (everything["nearest_training_smiles"] != "").all()
 
 
+def test_what_cannot_be_read_or_drawn_keeps_its_place(ledger_rows: pd.DataFrame) -> None:
+    ledger_rows.loc[ledger_rows["smiles"] == "c1ccccc1", "smiles"] = "nothing"
+    kept = Kept(None, drawings=True)
+    table = candidates_table(ledger_rows, ["qed", "activity"], kept=kept)
+    assert [bits is None for bits in kept.fingerprints] == [False, True, False, False, False]
+    assert [block is None for block in kept.blocks] == [False, True, False, False, False]
+    assert math.isnan(table["mw"].iloc[1])
+    assert table["scaffold"].iloc[1] == ""
+    nearest = with_nearest(table, Neighbours(), kept.fingerprints)["nearest_training_smiles"].tolist()
+    assert nearest == [f"nearest of {s}" if s != "nothing" else "" for s in table["smiles"]]
+
+
+def test_each_molecule_is_read_once_and_none_is_held(
+    ledger_rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Held until the table is done, molecules with all that RDKit computes of them would take 30 kB each.
+    read_: list[str] = []
+    alive: list[weakref.ref[Mol]] = []
+    most = 0
+
+    class Weak(Mol):
+        """A molecule that can be referred to weakly, as RDKit's own cannot."""
+
+    def parse(smiles: str) -> Mol:
+        nonlocal most
+        read_.append(smiles)
+        mol = Weak(read(smiles))
+        alive.append(weakref.ref(mol))
+        most = max(most, sum(one() is not None for one in alive))
+        return mol
+
+    monkeypatch.setattr(candidates, "parse", parse)
+    kept = Kept(None, drawings=True)
+    table = candidates_table(ledger_rows, ["qed", "activity"], kept=kept)
+    assert read_ == table["smiles"].tolist()
+    assert most <= 2  # the one before goes when the next is there
+    assert len(kept.fingerprints) == len(kept.blocks) == len(table)
+
+
 def test_no_molecule_at_all_is_a_table_with_its_columns(ledger_rows: pd.DataFrame, tmp_path: Path) -> None:
-    table = with_nearest(candidates_table(ledger_rows.iloc[:0], ["qed", "activity"]), Neighbours())
+    table = with_nearest(candidates_table(ledger_rows.iloc[:0], ["qed", "activity"]), Neighbours(), [])
     assert list(table.columns) == candidates_columns(["qed", "activity"])
     write_csv(table, tmp_path / "candidates.csv")
     assert (tmp_path / "candidates.csv").read_text().count("\n") == 1

@@ -92,6 +92,34 @@ def test_a_batch_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
         assert ledger.calls == 2
 
 
+def test_a_batch_writes_as_much_to_a_long_ledger_as_to_a_short_one(tmp_path: Path) -> None:
+    written = []
+    for before in (100, 20_000):
+        path = tmp_path / f"{before}.sqlite"
+        with Ledger(path, ["a", "b"]) as ledger:
+            # Names in no order, as molecules come.
+            names = [f"{i * 2654435761 % 2**32:08x}" for i in range(before + 640)]
+            ledger.add([row(i + 1, name) for i, name in enumerate(names[:before])], step=0)
+            ledger._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for first in range(before, before + 640, 64):
+                batch = [row(i + 1, names[i]) for i in range(first, first + 64)]
+                ledger.add(batch, step=1)
+            written.append(path.with_name(path.name + "-wal").stat().st_size)
+    short, long = written
+    assert long < 1.3 * short
+
+
+def test_a_molecule_is_known_when_a_ledger_is_opened_again(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.sqlite", ["a", "b"]) as ledger:
+        ledger.add([row(1, "CCO")], step=0)
+    with Ledger(tmp_path / "ledger.sqlite", ["a", "b"]) as ledger:
+        with pytest.raises(CheckpointError, match=r"already \(CCO\)"):
+            ledger.add([row(2, "CCO")], step=1)
+        with pytest.raises(CheckpointError, match=r"already \(CCN\)"):
+            ledger.add([row(2, "CCN"), row(3, "CCN")], step=1)
+        assert ledger.calls == 1
+
+
 def test_a_reader_looks_on_while_a_run_adds(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger.sqlite", ["a", "b"]) as ledger:
         ledger.add([row(1, "CCO")], step=0)

@@ -2,28 +2,24 @@ from pathlib import Path
 
 import pandas as pd
 from rdkit import Chem
-from rdkit.Chem import rdDepictor
 
-from moldesign.chem.molecules import Mol
+from moldesign.chem.drawing import mol_block
+from moldesign.chem.molecules import read
 from moldesign.records.structures import write_sdf
-
-
-def drawn(mol: Mol) -> str:
-    rdDepictor.Compute2DCoords(mol)
-    return str(Chem.MolToMolBlock(mol))
 
 
 def test_an_sdf_holds_the_molecules_in_2d_with_their_properties(tmp_path: Path) -> None:
     table = pd.DataFrame(
         {
             "rank": [1, 2, 3],
-            "smiles": ["C[C@H](N)C(=O)O", "not a molecule", "*CC"],
+            "smiles": ["C[C@H](N)C(=O)O", "cannot be drawn", "*CC"],
             "score": [0.123456789, 0.1, float("nan")],
             "alerts": ["one\n\ntwo", "", ""],
             "<odd>": ["x", "y", "z"],
         }
     )
-    assert write_sdf(table, tmp_path / "candidates.sdf", drawn) == 2
+    blocks = [mol_block(read("C[C@H](N)C(=O)O")), None, mol_block(read("*CC"))]
+    assert write_sdf(table, tmp_path / "candidates.sdf", blocks) == 2
     alanine, dummy = list(Chem.SDMolSupplier(str(tmp_path / "candidates.sdf")))
     assert Chem.MolToSmiles(alanine) == "C[C@H](N)C(=O)O"
     assert alanine.GetProp("_Name") == "candidate 1"

@@ -1,0 +1,168 @@
+"""`moldesign benchmark`: how fast this machine draws, trains and optimises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from moldesign.cli.options import (
+    ForceFlag,
+    JsonFlag,
+    PriorOption,
+    ThreadsOption,
+    refuse_existing,
+    set_threads,
+)
+
+if TYPE_CHECKING:
+    from moldesign.benchmarks.speed import Bench
+    from moldesign.benchmarks.timing import Row, Spread
+
+app = typer.Typer(help="Measure how fast this machine draws, trains and optimises.", no_args_is_help=True)
+
+RepeatsOption = Annotated[int, typer.Option("--repeats", min=1, help="Timings of each thing, in turns.")]
+SecondsOption = Annotated[
+    float, typer.Option("--seconds", min=0, max=600, help="Seconds that a timing of drawing takes at least.")
+]
+StepsOption = Annotated[
+    int, typer.Option("--steps", min=1, help="Steps that a timing of training or optimising takes.")
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="JSON file to write, with versions, command and machine."),
+]
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", help="Figure of the ratios to draw (.png, .svg, .pdf).")
+]
+
+
+@app.command()
+def speed(
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Measure smiles-rnn, with the same weights, in turns with this.")
+    ] = False,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only", help="Parts, with commas: ceilings, sampling, training, loop, start-up; default: all."
+        ),
+    ] = None,
+    prior: PriorOption = "druglike",
+    repeats: RepeatsOption = 5,
+    seconds: SecondsOption = 3.0,
+    steps: StepsOption = 10,
+    output: OutputOption = None,
+    plot: PlotOption = None,
+    force: ForceFlag = False,
+    threads: ThreadsOption = None,
+    json_line: JsonFlag = False,
+) -> None:
+    """Measure drawing, training, optimising and start-up on the processor: medians of alternating timings.
+
+    Example: moldesign benchmark speed --only sampling --repeats 3
+    """
+    _check_outputs(output, plot, force)
+    from moldesign.benchmarks.speed import PARTS, Bench, Effort, check_parts
+
+    parts = list(PARTS) if only is None else [name.strip() for name in only.split(",")]
+    check_parts(parts)
+    set_threads(threads)
+    bench = Bench.of(prior, Effort(repeats, seconds, steps), with_peer=peers, tell=_tell)
+    _measure(bench, parts, output, plot, json_line)
+
+
+@app.command()
+def gpu(
+    prior: PriorOption = "druglike",
+    repeats: RepeatsOption = 5,
+    seconds: SecondsOption = 3.0,
+    steps: StepsOption = 10,
+    output: OutputOption = None,
+    plot: PlotOption = None,
+    force: ForceFlag = False,
+    threads: ThreadsOption = None,
+    json_line: JsonFlag = False,
+) -> None:
+    """Measure drawing, training and optimising on the first CUDA device, over batch sizes.
+
+    Example: moldesign benchmark gpu -o gpu.json
+    """
+    _check_outputs(output, plot, force)
+    from moldesign.benchmarks.gpu import PARTS, gpu_bench
+    from moldesign.benchmarks.speed import Effort
+
+    set_threads(threads)
+    bench = gpu_bench(prior, Effort(repeats, seconds, steps), tell=_tell)
+    _measure(bench, PARTS, output, plot, json_line)
+
+
+def _check_outputs(output: Path | None, plot: Path | None, force: bool) -> None:
+    """Raise UsageError, before anything is measured, for what could not be written."""
+    for path in (output, plot):
+        if path is not None:
+            refuse_existing(path, force)
+    if plot is not None:
+        from moldesign.rewards.curves import require_format
+
+        require_format(plot)
+
+
+def _measure(
+    bench: Bench, parts: Sequence[str], output: Path | None, plot: Path | None, json_line: bool
+) -> None:
+    """Measure the parts, and show, write and draw what came out."""
+    from moldesign.benchmarks.ratios import draw_ratios
+    from moldesign.benchmarks.results import write_result_of
+
+    report = bench.measure(parts)
+    facts = bench.facts()
+    if output is not None:
+        write_result_of(output, ["moldesign"], facts)
+    if json_line:
+        typer.echo(json.dumps(facts))
+    else:
+        _show(report.rows)
+    if plot is not None:
+        draw_ratios(facts["rows"], plot)
+
+
+def _tell(row: Row) -> None:
+    """Say on stderr, as soon as it is there, what the table on stdout will hold."""
+    typer.echo("  ".join(cell for cell in _cells(row) if cell), err=True)
+
+
+def _show(rows: Sequence[Row]) -> None:
+    table = Table("what", "batch", "unit", "moldesign", "beside", "that", "ratio")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*_cells(row))
+    Console().print(table)
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row.what,
+        "" if row.batch is None else f"{row.batch:,}",
+        row.unit,
+        _spread(row.ours),
+        row.against if row.theirs is not None else "",
+        "" if row.theirs is None else _spread(row.theirs),
+        "" if row.ratio is None else f"{row.ratio:.0%}" if row.bound else f"{row.ratio:.2f} x",
+    ]
+
+
+def _spread(spread: Spread) -> str:
+    """Median, and in brackets the smallest and the largest."""
+    median, low, high = (_number(value) for value in (spread.median, spread.min, spread.max))
+    return f"{median} ({low} to {high})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
