@@ -42,7 +42,7 @@ def tree_logits(
 
 
 def _applied(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
-    result: Tensor = function.apply(*arguments)  # type: ignore[no-untyped-call]
+    result: Tensor = function.apply(*arguments)
     return result
 
 
@@ -164,12 +164,14 @@ _GATES_ORDER, _OWN_ORDER = [2, 1, 0], [1, 0, 2]
 
 def _in_order(weight: Tensor, order: list[int]) -> Tensor:
     """(3H, ...) with its thirds in another order."""
-    return weight.unflatten(0, (3, -1))[order].flatten(0, 1)
+    thirds: Tensor = weight.unflatten(0, (3, -1))
+    return thirds[order].flatten(0, 1)
 
 
 def _extent(tree: PrefixTree) -> int:
     """Rows that hold all beginnings, and all that the products of a level may run into."""
-    return max(room(len(tree)), *(_roomy(level).stop for level in tree.levels))
+    ends: list[int] = [_roomy(level).stop for level in tree.levels]
+    return max(room(len(tree)), *ends)
 
 
 def _roomy(level: slice) -> slice:
