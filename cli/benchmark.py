@@ -50,7 +50,8 @@ def speed(
     only: Annotated[
         str | None,
         typer.Option(
-            "--only", help="Parts, with commas: ceilings, sampling, training, loop, start-up; default: all."
+            "--only",
+            help="Parts, with commas: ceilings, sampling, training, loop, start-up, fidelity; default: all.",
         ),
     ] = None,
     prior: PriorOption = "druglike",

@@ -45,15 +45,10 @@ class InferenceNetwork:
             # In full precision, rounded once.
             self._table = F.linear(network.embedding.weight, rnn.weight_ih_l0, rnn.bias_ih_l0).to(self.dtype)
             # The products of what is below and of the layer's own state; of the first layer the latter alone.
-            self._layers = [
-                (
-                    self._linear(getattr(rnn, f"weight_ih_l{i}"), getattr(rnn, f"bias_ih_l{i}"))
-                    if i
-                    else None,
-                    self._linear(getattr(rnn, f"weight_hh_l{i}"), getattr(rnn, f"bias_hh_l{i}")),
-                )
-                for i in range(rnn.num_layers)
-            ]
+            self._layers: list[tuple[Linear | None, Linear]] = []
+            for weight, own_weight, bias, own_bias in rnn.all_weights:
+                below = self._linear(weight, bias) if self._layers else None
+                self._layers.append((below, self._linear(own_weight, own_bias)))
             self._head = self._linear(network.head.weight, mask_unspeakable(network.head.bias))
 
     @torch.no_grad()
