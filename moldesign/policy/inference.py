@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from moldesign.policy.network import Network, autocast_dtype, mask_unspeakable
-from moldesign.policy.products import Linear, linear
+from moldesign.policy.prefixes import PrefixTree
+from moldesign.policy.products import Linear, linear, room
 from moldesign.policy.reading import Record, fingerprint
+from moldesign.policy.recurrence import gated, levels
 
 #: Of each layer what its cell carries on, (B, hidden) each: h of a GRU, h and c of an LSTM.
 States = list[tuple[Tensor, ...]]
@@ -81,26 +83,37 @@ class InferenceNetwork:
         ]
 
     def step(
-        self, tokens: Tensor, states: States, records: list[Record] | None = None
+        self, tokens: Tensor, states: States, records: Sequence[Record] | None = None
     ) -> tuple[Tensor, States]:
         """Logits (B, V) of the next token, -inf for pad and start, and the state after tokens (B,).
 
         Args:
-            records: gets one of each layer; of a GRU only.
+            records: of each layer what gets its part of the step, B rows; of a GRU only.
         """
         self.steps += 1
         self.rows += len(tokens)
         after: States = []
         output = tokens
-        for (below, own), state in zip(self._layers, states, strict=True):
+        for i, ((below, own), state) in enumerate(zip(self._layers, states, strict=True)):
             gates = self._table.index_select(0, tokens) if below is None else below(output)
-            from_own = own(state[0])
-            output, *inner = self._cell(gates, from_own, *state)
-            after.append((output, *inner[: self._carried - 1]))
-            if records is not None:
-                both, new = inner
-                records.append(Record(state[0], both, from_own[:, 2 * self._hidden_size :], new, output))
+            if records is None:
+                carried = self._cell(gates, own(state[0]), *state)
+            else:
+                carried = (gated(gates, own(state[0]), state[0], records[i]),)
+            after.append(carried)
+            output = carried[0]
         return self._head(output), after
+
+    def read(self, tree: PrefixTree) -> Tensor:
+        """Logits (M, V) after each of the N beginnings of a tree, as `step` gives them; of a GRU only.
+
+        Behind the N rows stand some that are nobody's: M is `room` of N.
+        """
+        output = F.pad(tree.tokens, (0, room(len(tree)) - len(tree)))
+        for below, own in self._layers:
+            gates = self._table.index_select(0, output) if below is None else below(output)
+            output = levels(gates, own, tree)
+        return self._head(output)
 
     def _tensors(self) -> list[Tensor]:
         """What a step reads."""
@@ -120,16 +133,9 @@ def select_rows(states: States, rows: Tensor) -> States:
     return [tuple(part.index_select(0, rows) for part in state) for state in states]
 
 
-def _gru(gates: Tensor, own: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The next state (B, H) of a gated recurrent unit, and its r, z and n; overwrites `gates`.
-
-    r, z = sigmoid(gates + own), n = tanh(gates_n + r * own_n), h' = (1 - z) * n + z * h, in the order
-    of torch.nn.GRU (Cho et al. 2014, eq. 5-8, the reset behind the product).
-    """
-    size = state.shape[1]
-    reset_update = gates[:, : 2 * size].add_(own[:, : 2 * size]).sigmoid_()
-    new = torch.addcmul(gates[:, 2 * size :], reset_update[:, :size], own[:, 2 * size :]).tanh_()
-    return torch.lerp(new, state, reset_update[:, size:]), reset_update, new
+def _gru(gates: Tensor, own: Tensor, state: Tensor) -> tuple[Tensor]:
+    """The next state (B, H) of a gated recurrent unit; overwrites `gates`."""
+    return (gated(gates, own, state),)
 
 
 def _lstm(gates: Tensor, own: Tensor, _: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

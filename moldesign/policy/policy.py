@@ -42,6 +42,7 @@ class Policy:
         self.tokenizer = tokenizer
         self.half_precision = half_precision
         self._ladder: Ladder | None = None
+        self._packed: InferenceNetwork | None = None
         keep_freed_memory()
 
     @classmethod
@@ -105,8 +106,7 @@ class Policy:
         else:
             tree, records = PrefixTree.of(tokens), None
         logits = mask_unspeakable(tree_logits(self.network, tree, self._dtype, records).float())
-        log_probs = F.log_softmax(logits, -1)[tree.nodes[tree.valid], tokens[tree.valid]]
-        return torch.zeros(tokens.shape).masked_scatter(tree.valid, log_probs)
+        return _of_actions(logits, tree, tokens)
 
     def _has_read(self, tokens: Tensor, reading: Reading) -> bool:
         """Whether a reading is of these tokens, and of the network as it is; dropout makes it another."""
@@ -141,7 +141,7 @@ class Policy:
         if self.device.type == "cuda":
             draw = self._captured().draw
         else:
-            draw = partial(sampler.draw, InferenceNetwork(self.network, half_precision=self.half_precision))
+            draw = partial(sampler.draw, self._laid_out())
             if along is not None and self._reads_along(n, along, max_length):
                 draw = partial(draw, along=F.pad(along, (0, max_length - along.shape[1]), value=PAD_INDEX))
         return draw(
@@ -152,6 +152,15 @@ class Policy:
             top_p=top_p,
             max_length=max_length,
         )
+
+    def _laid_out(self) -> InferenceNetwork:
+        """The network for drawing with the weights of now: kept as long as they stay the same."""
+        packed = self._packed
+        known = packed is not None and (packed.device, packed.dtype) == (self.device, self._dtype)
+        if packed is None or not known or not torch.equal(packed.weights, fingerprint(self.network)):
+            packed = InferenceNetwork(self.network, half_precision=self.half_precision)
+            self._packed = packed
+        return packed
 
     @torch.inference_mode(mode=False)  # of tensors made in it none could be refreshed outside of it
     def _captured(self) -> Ladder:
@@ -190,9 +199,16 @@ class Policy:
         for start in range(0, len(tokens), _SCORE_BATCH):
             rows = order[start : start + _SCORE_BATCH]
             width = max(1, int(lengths[rows].max()))
-            out[rows, :width] = self.log_probs(tokens[rows, :width])
+            out[rows, :width] = self._read(tokens[rows, :width])
         self.network.train(was_training)
         return out
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        """(B, T) nats, without a gradient."""
+        if not self._by_tree:
+            return self.log_probs(tokens)
+        tree = PrefixTree.of(tokens)
+        return _of_actions(self._laid_out().read(tree).float(), tree, tokens)
 
     def encode(self, smiles: Sequence[str]) -> Tensor:
         """(B, T) int64 tokens of SMILES, on the policy's device.
@@ -218,3 +234,9 @@ class Policy:
         return [
             self.tokenizer.decode(row) if finished else "" for row, finished in zip(rows, done, strict=True)
         ]
+
+
+def _of_actions(logits: Tensor, tree: PrefixTree, tokens: Tensor) -> Tensor:
+    """(B, T) nats: of each action given the logits of its node; zero after the end."""
+    log_probs = F.log_softmax(logits, -1)[tree.nodes[tree.valid], tokens[tree.valid]]
+    return torch.zeros(tokens.shape).masked_scatter(tree.valid, log_probs)

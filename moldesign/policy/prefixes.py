@@ -68,6 +68,13 @@ class PrefixTree:
         """Of each level whether two of its beginnings go on from the same one above; they stand in order."""
         return [bool((parents[1:] == parents[:-1]).any()) for parents in self.parents]
 
+    @cached_property
+    def above(self) -> Tensor:
+        """(N,) int64: of each node the one that it goes on from; of the root itself."""
+        begins = [0, *(level.start for level in self.levels)]
+        moved = [parents + begin for parents, begin in zip(self.parents[1:], begins[1:], strict=False)]
+        return torch.cat([self.tokens.new_zeros(1), *moved])
+
     def sum_above(self, values: Tensor, depth: int) -> Tensor:
         """(m, H) of the m beginnings of the level above: the sum of the values (n, H) below each."""
         parents, count = self.parents[depth], self.sizes[depth - 1]

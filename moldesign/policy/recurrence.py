@@ -86,42 +86,44 @@ class _Layer(torch.autograd.Function):
         half, own_half = weight.to(dtype), own_weight.to(dtype)
         if record is None:
             gates = linear(half, bias.to(dtype))(inputs)
-            record = _levels(gates, linear(own_half, own_bias.to(dtype)), tree)
+            record = Record.empty(len(gates), gates[:, : len(own_weight) // 3])
+            levels(gates, linear(own_half, own_bias.to(dtype)), tree, record)
+            record.clear(slice(len(tree), None))
         ctx.tree = tree
-        ctx.save_for_backward(inputs, half, own_half, record.above, record.both, record.own, record.new)
+        ctx.save_for_backward(inputs, half, own_half, record.both, record.own, record.new, record.states)
         return record.states.detach()  # apart from the record, which another pass may use
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tree: PrefixTree = ctx.tree
-        inputs, weight, own_weight, above, both, own, new = ctx.saved_tensors
+        inputs, weight, own_weight, both, own, new, states = ctx.saved_tensors
+        above = F.pad(states[tree.above], (0, 0, 0, len(new) - len(tree)))
+        above[0] = 0
         total, count, size = len(new), len(tree), new.shape[1]
         reset, update = both.split(size, 1)
-        # What the gradient of a state is multiplied by, and then that of its candidate n: all levels at once.
-        by_state, by_new = gradient.new_empty((total, 3, size)), gradient.new_empty((total, 2, size))
-        by_state[:, 0] = update
-        torch.ops.aten.tanh_backward.grad_input(1 - update, new, grad_input=by_state[:, 1])
-        torch.ops.aten.sigmoid_backward.grad_input(above - new, update, grad_input=by_state[:, 2])
-        torch.ops.aten.sigmoid_backward.grad_input(own, reset, grad_input=by_new[:, 0])
-        by_new[:, 1] = reset
-        # Side by side the gradients of: h as far as it is kept, (x W' + b)_n, those of z and r, (h U' + c)_n.
-        parts = gradient.new_empty((_extent(tree), 5 * size))
+        # Side by side what the gradient of a state is multiplied by to be that of: h as far as it is kept,
+        # (x W' + b)_n, those of z and r, (h U' + c)_n. All levels at once; each is multiplied in its turn.
+        parts = gradient.new_empty((_extent(tree), 5, size))
+        factors = parts[:total]
+        factors[:, 0] = update
+        torch.ops.aten.tanh_backward.grad_input(1 - update, new, grad_input=factors[:, 1])
+        torch.ops.aten.sigmoid_backward.grad_input(above - new, update, grad_input=factors[:, 2])
+        torch.ops.aten.sigmoid_backward.grad_input(own, reset, grad_input=factors[:, 3])
+        factors[:, 4] = reset
+        factors[:, 3:].mul_(factors[:, 1:2])
         parts[count:] = 0
-        of_own = parts[:, 2 * size :]
+        by_own = parts.flatten(1)[:, 2 * size :]
         product = linear(_in_order(own_weight, _OWN_ORDER).t())
         below: Tensor | None = None
-        of_levels = (part[:count].split(tree.sizes) for part in (gradient, by_state, by_new, parts))
-        levels = list(zip(tree.levels, *of_levels, strict=True))
-        for depth, (level, of_state, from_state, from_new, part) in reversed([*enumerate(levels)]):
+        levels = list(zip(tree.levels, gradient[:count].split(tree.sizes), strict=True))
+        for depth, (level, of_state) in reversed([*enumerate(levels)]):
             of_state = of_state if below is None else below.add_(of_state)
-            part = part.unflatten(1, (5, size))
-            torch.mul(of_state[:, None], from_state, out=part[:, :3])
-            torch.mul(part[:, 1:2], from_new, out=part[:, 3:])
+            part = parts[level].mul_(of_state[:, None])
             if depth:
-                moved = product(of_own[_roomy(level)])[: len(part)]
+                moved = product(by_own[_roomy(level)])[: len(part)]
                 below = tree.sum_above(moved.add_(part[:, 0]), depth)
-        of_gates, of_own = parts[:total, size : 4 * size], of_own[:total]
+        of_gates, of_own = parts.flatten(1)[:total, size : 4 * size], by_own[:total]
         return (
             of_gates @ _in_order(weight, _GATES_ORDER) if ctx.needs_input_grad[0] else None,
             _in_order(of_gates.t() @ inputs, _GATES_ORDER).float(),
@@ -133,28 +135,50 @@ class _Layer(torch.autograd.Function):
         )
 
 
-def _levels(gates: Tensor, product: Linear, tree: PrefixTree) -> Record:
-    """The states of all beginnings, from their gates (N, 3H) and the product of a state."""
-    total, count, size = len(gates), len(tree), gates.shape[1] // 3
-    above = gates.new_empty((_extent(tree), size))
-    own, new, states = (gates.new_empty((total, size)) for _ in range(3))
-    both = gates.new_empty((total, 2 * size))
-    for part in (above, own, new, states, both):
-        part[count:] = 0
+def levels(gates: Tensor, product: Linear, tree: PrefixTree, record: Record | None = None) -> Tensor:
+    """(M, H) states of the N beginnings, from their gates (M, 3H) and the product of a state; zeros behind N.
+
+    Args:
+        gates: what the input gives to them; overwritten unless there is a record.
+        record: of M rows; gets what the gradient needs, the states as well.
+    """
+    size = gates.shape[1] // 3
+    states = gates.new_empty((len(gates), size)) if record is None else record.states
+    states[len(tree) :] = 0
+    above = gates.new_zeros((room(max(tree.sizes)), size))
     before: Tensor | None = None
-    of_levels = (part[:count].split(tree.sizes) for part in (gates, above, both, own, new, states))
-    levels = zip(tree.levels, tree.parents, *of_levels, strict=True)
-    for level, parents, of_gates, over, reset_update, of_own, candidate, state in levels:
-        if before is None:
-            over.zero_()
-        else:
-            torch.index_select(before, 0, parents, out=over)
-        gates_both, gates_new = of_gates.split([2 * size, size], 1)
-        own_both, own_new = product(above[_roomy(level)])[: len(over)].split([2 * size, size], 1)
-        reset, update = torch.add(gates_both, own_both, out=reset_update).sigmoid_().split(size, 1)
-        torch.addcmul(gates_new, reset, of_own.copy_(own_new), out=candidate).tanh_()
-        before = torch.lerp(candidate, over, update, out=state)
-    return Record(above[:total], both, own, new, states)
+    for level, parents in zip(tree.levels, tree.parents, strict=True):
+        n = level.stop - level.start
+        if before is not None:
+            torch.index_select(before, 0, parents, out=above[:n])
+        before = states[level]
+        kept = None if record is None else record.rows(level)
+        gated(gates[level], product(above[: room(n)])[:n], above[:n], kept, out=before)
+    return states
+
+
+def gated(
+    gates: Tensor, own: Tensor, state: Tensor, kept: Record | None = None, out: Tensor | None = None
+) -> Tensor:
+    """The next state (B, H) of a gated recurrent unit: that of `_Layer`.
+
+    Args:
+        gates: (B, 3H) what the input gives; overwritten unless there is a record.
+        own: (B, 3H) the product of the state.
+        kept: of B rows; gets what the gradient needs, the states as well.
+        out: (B, H) gets the next state, where that is not in the record.
+    """
+    size = state.shape[1]
+    two, new = gates.split([2 * size, size], 1)
+    own_two, own_new = own.split([2 * size, size], 1)
+    if kept is None:
+        reset, update = two.add_(own_two).sigmoid_().split(size, 1)
+        candidate = torch.addcmul(new, reset, own_new).tanh_()
+    else:
+        own_new, out = kept.own.copy_(own_new), kept.states
+        reset, update = torch.add(two, own_two, out=kept.both).sigmoid_().split(size, 1)
+        candidate = torch.addcmul(new, reset, own_new, out=kept.new).tanh_()
+    return torch.lerp(candidate, state, update, out=out)
 
 
 # The thirds of a weight, r, z, n, as the gradients stand side by side: n, z, r and z, r, n. Applied twice,

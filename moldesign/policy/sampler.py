@@ -69,7 +69,6 @@ def draw(
     if along is not None:
         tokens = torch.cat([tokens, along])
     total = len(tokens)
-    recorder = None if along is None else Recorder(total, max_length)
     log_probs = None if plain else torch.zeros((total, max_length), dtype=torch.float64, device=device)
     numbers = torch.empty((total, max_length), dtype=torch.float64, device=device)
 
@@ -77,6 +76,7 @@ def draw(
     rows, at, group = (torch.empty(0, dtype=torch.int64, device=device) for _ in range(3))
     # Of each state: the token that is read next.
     last, states = rows, network.start(0)
+    recorder = None if along is None else Recorder(total, max_length, [state for (state,) in states])
     shared = False  # whether two sequences are in one state
     parents = rows  # of each state: the one that it came from
     begun = 0
@@ -91,7 +91,8 @@ def draw(
             states = [tuple(F.pad(part, (0, 0, 0, 1)) for part in state) for state in states]
             shared = True
 
-        logits, states = network.step(last, states, None if recorder is None else recorder.records)
+        records = None if recorder is None else recorder.room_for(len(last))
+        logits, states = network.step(last, states, records)
         if recorder is not None:
             recorder.step(rows, group, parents, last)
         probabilities = drawing_distribution(logits.float(), temperature, top_p)
@@ -107,7 +108,7 @@ def draw(
         going_on = ((chosen != END_INDEX) & (at < max_length)).nonzero()[:, 0]
         if len(going_on) < len(rows):
             rows, at, group, chosen = (part[going_on] for part in (rows, at, group, chosen))
-        elif not shared:
+        elif not shared and recorder is None:  # a record may not run on where the next one begins
             last[: len(rows)], parents = chosen, group
             continue
         if shared:

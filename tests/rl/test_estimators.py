@@ -121,17 +121,18 @@ def test_a_rollout_puts_remembered_molecules_behind_the_drawn_ones() -> None:
 
 
 class Read:
-    """A network that counts how often it reads, and how many rows."""
+    """A policy that counts how often it reads by the method of that name, and how many rows."""
 
-    def __init__(self, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, policy: Policy, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows: list[int] = []
-        log_probs = policy.log_probs
+        method = getattr(policy, name)
 
         def counted(tokens: Tensor, *reading: Any) -> Tensor:
             self.rows.append(len(tokens))
-            return log_probs(tokens, *reading)
+            read: Tensor = method(tokens, *reading)
+            return read
 
-        monkeypatch.setattr(policy, "log_probs", counted)
+        monkeypatch.setattr(policy, name, counted)
 
 
 def test_the_prior_reads_a_molecule_once_and_what_it_said_is_as_good_as_new(
@@ -154,7 +155,7 @@ def test_the_prior_reads_a_molecule_once_and_what_it_said_is_as_good_as_new(
         for parameter in agent.network.parameters():
             parameter.add_(0.1)
     fresh = agent.encode(["CN", "NCN"])
-    by_agent, by_prior = Read(agent, monkeypatch), Read(prior, monkeypatch)
+    by_agent, by_prior = Read(agent, "log_probs", monkeypatch), Read(prior, "score", monkeypatch)
     log_probs, prior_log_probs = read(agent, prior, Sequences(fresh, None), again)
     assert by_agent.rows == [6]
     assert by_prior.rows == [2]

@@ -16,7 +16,7 @@ from rdkit import Chem
 from moldesign.assets import prior_path
 from moldesign.chem import molecules
 from moldesign.errors import CheckpointError, RewardError, UsageError
-from moldesign.policy import recurrence
+from moldesign.policy import inference, recurrence
 from moldesign.policy.checkpoint import Provenance, load_policy, read_provenance
 from moldesign.policy.policy import Policy
 from moldesign.rewards.objective import Objective
@@ -492,7 +492,7 @@ def test_a_step_reads_a_drawn_molecule_once_each(
     texts, parsed, passes, computed = [0], [0], [0], [0]
     counts: list[tuple[int, ...]] = []
     from_smiles, log_probs, submit = Chem.MolFromSmiles, Policy.log_probs, Oracle.submit
-    levels = recurrence._levels
+    score, levels = Policy.score, recurrence.levels
 
     def counted(text: str, **options: Any) -> Any:
         parsed[0] += not options  # why an invalid one is none is asked with an option
@@ -501,6 +501,10 @@ def test_a_step_reads_a_drawn_molecule_once_each(
     def counted_pass(policy: Policy, tokens: Any, *reading: Any) -> Any:
         passes[0] += 1
         return log_probs(policy, tokens, *reading)
+
+    def counted_score(policy: Policy, tokens: Any) -> Any:
+        passes[0] += 1
+        return score(policy, tokens)
 
     def counted_levels(*arguments: Any) -> Any:
         computed[0] += 1
@@ -512,7 +516,9 @@ def test_a_step_reads_a_drawn_molecule_once_each(
 
     monkeypatch.setattr(Chem, "MolFromSmiles", counted)
     monkeypatch.setattr(Policy, "log_probs", counted_pass)
-    monkeypatch.setattr(recurrence, "_levels", counted_levels)
+    monkeypatch.setattr(Policy, "score", counted_score)
+    for module in (recurrence, inference):
+        monkeypatch.setattr(module, "levels", counted_levels)
     monkeypatch.setattr(Oracle, "submit", counted_texts)
     optimize(
         "qed",
