@@ -14,7 +14,7 @@ READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-speed bench-scaling bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,13 @@ bench-rewards: $(READY) ## What every reward costs and what the worker pool gain
 
 bench-fronts: $(READY) ## Hypervolume that each way of several objectives finds, into docs/results/fronts.json (5 minutes)
 	$(BIN)/python -m moldesign.benchmarks.fronts --budget 1000 --out docs/results/fronts.json
+
+bench-estimators: $(READY) ## Bias, variance and signal of the gradient estimators, into docs/results/estimators.json (20 minutes)
+	$(BIN)/moldesign benchmark estimators --signal 200 --output docs/results/estimators.json \
+	  --plot docs/estimators.png --force
+
+bench-learning: $(READY) ## Learning curves of every estimator, into docs/results/learning (2 hours; goes on where it was)
+	$(BIN)/python -m moldesign.benchmarks.learning --jobs 2 --out docs/results/learning --plot docs/learning.png
 
 bench-speed: $(READY) ## Speed beside smiles-rnn and beside the machine's limits, into docs/results/speed.json (20 minutes)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt -e '.[dev,peers]'

@@ -1,11 +1,11 @@
-"""`moldesign benchmark`: how fast this machine draws, trains and optimises."""
+"""`moldesign benchmark`: how fast this machine draws, trains and optimises; how good the estimators are."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -54,6 +54,9 @@ def speed(
             help="Parts, with commas: ceilings, sampling, training, loop, start-up, fidelity; default: all.",
         ),
     ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=2, help="Only this batch size; default: several, by part.")
+    ] = None,
     prior: PriorOption = "druglike",
     repeats: RepeatsOption = 5,
     seconds: SecondsOption = 3.0,
@@ -69,12 +72,13 @@ def speed(
     Example: moldesign benchmark speed --only sampling --repeats 3
     """
     _check_outputs(output, plot, force)
-    from moldesign.benchmarks.speed import PARTS, Bench, Effort, check_parts
+    from moldesign.benchmarks.speed import PARTS, Batches, Bench, Effort, check_parts
 
     parts = list(PARTS) if only is None else [name.strip() for name in only.split(",")]
     check_parts(parts)
     set_threads(threads)
-    bench = Bench.of(prior, Effort(repeats, seconds, steps), with_peer=peers, tell=_tell)
+    batches = Batches() if batch is None else Batches.of_size(batch)
+    bench = Bench.of(prior, Effort(repeats, seconds, steps), batches=batches, with_peer=peers, tell=_tell)
     _measure(bench, parts, output, plot, json_line)
 
 
@@ -101,6 +105,87 @@ def gpu(
     set_threads(threads)
     bench = gpu_bench(prior, Effort(repeats, seconds, steps), tell=_tell)
     _measure(bench, PARTS, output, plot, json_line)
+
+
+@app.command()
+def estimators(
+    estimates: Annotated[
+        int, typer.Option("--estimates", min=2, help="Estimates of each gradient on the small language.")
+    ] = 4000,
+    batch: Annotated[int, typer.Option("--batch", min=2, help="Sequences of an estimate there.")] = 16,
+    signal: Annotated[
+        int,
+        typer.Option(
+            "--signal", min=0, help="Estimates of each on the real prior, towards QED; 0: leave that out."
+        ),
+    ] = 0,
+    prior: PriorOption = "druglike",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of language and draws.")] = 0,
+    output: OutputOption = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Figure of the variances to draw (.png, .svg, .pdf).")
+    ] = None,
+    force: ForceFlag = False,
+    threads: ThreadsOption = None,
+    json_line: JsonFlag = False,
+) -> None:
+    """Measure bias and variance of the gradient estimators against the exact gradient of a small language.
+
+    Example: moldesign benchmark estimators --estimates 200
+    """
+    _check_outputs(output, plot, force)
+    from moldesign.assets import prior_path
+    from moldesign.benchmarks.estimators import bias_and_variance, draw_variances, facts
+    from moldesign.benchmarks.results import write_result_of
+    from moldesign.benchmarks.signal import SETTINGS
+    from moldesign.benchmarks.signal import signal as signal_of
+
+    path = prior_path(prior)
+    set_threads(threads)
+    rows = bias_and_variance(estimates=estimates, batch=batch, seed=seed, tell=_tell_row)
+    found = facts(rows, estimates=estimates, batch=batch, seed=seed)
+    if signal:
+        signals = [
+            vars(
+                signal_of(
+                    name,
+                    settings,
+                    prior=path,
+                    objective="qed",
+                    estimates=signal,
+                    batch=64,
+                    seed=seed,
+                    tell=lambda one: _tell_row(vars(one)),
+                )
+            )
+            for name, settings in SETTINGS.items()
+        ]
+        found |= {"signal": {"prior": prior, "objective": "qed", "estimates": signal, "rows": signals}}
+    if output is not None:
+        write_result_of(output, ["moldesign"], found)
+    if json_line:
+        typer.echo(json.dumps(found))
+    else:
+        _show_rows(rows)
+        if signal:
+            _show_rows(found["signal"]["rows"])
+    if plot is not None:
+        draw_variances(rows, plot)
+
+
+def _tell_row(row: Mapping[str, Any]) -> None:
+    typer.echo("  ".join(f"{key} {_text(value)}" for key, value in row.items()), err=True)
+
+
+def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _check_outputs(output: Path | None, plot: Path | None, force: bool) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from moldesign.cli.options import JsonFlag
+from moldesign.rl.choices import ESTIMATORS
 
 
 def estimators(json_line: JsonFlag = False) -> None:
@@ -16,19 +17,26 @@ def estimators(json_line: JsonFlag = False) -> None:
 
     Example: moldesign estimators
     """
-    from moldesign.rl.estimators import ESTIMATORS
-
     if json_line:
         typer.echo(
             json.dumps(
                 [
-                    {"name": n, "description": e.description, "settings": e.settings}
-                    for n, e in ESTIMATORS.items()
+                    {
+                        "name": name,
+                        "description": one.description,
+                        "source": one.source,
+                        "settings": one.settings,
+                        "defaults": dict(one.defaults),
+                        "off_policy": one.off_policy,
+                    }
+                    for name, one in ESTIMATORS.items()
                 ]
             )
         )
         return
-    table = Table("name", "what it is", "its settings")
-    for name, estimator in ESTIMATORS.items():
-        table.add_row(name, estimator.description, ", ".join(estimator.settings))
+    table = Table("name", "what it is", "its settings", "its own defaults")
+    table.columns[0].no_wrap = True
+    for name, one in ESTIMATORS.items():
+        defaults = ", ".join(f"{key} {value}" for key, value in one.defaults.items())
+        table.add_row(name, f"{one.description} ({one.source})", ", ".join(one.settings), defaults)
     Console().print(table)

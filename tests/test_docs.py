@@ -24,7 +24,8 @@ CHEAPER = {
     "sample": ["-n", "20"],
     "pretrain": ["--epochs", "1", "--layers", "1", "--hidden-size", "16", "--embedding-size", "8"],
     "finetune": ["--epochs", "1"],
-    "benchmark": ["--repeats", "1", "--seconds", "0"],
+    "benchmark speed": ["--repeats", "1", "--seconds", "0"],
+    "benchmark estimators": ["--estimates", "4", "--batch", "4"],
 }
 #: Shown without being run here: their own tests run them, or they need a network or an engine.
 ELSEWHERE = (
@@ -45,6 +46,7 @@ PAGES = [
     "README.md",
     "docs/corpora.md",
     "docs/dry-run.md",
+    "docs/estimators.md",
     "docs/execution.md",
     "docs/external-scorers.md",
     "docs/objectives.md",
@@ -79,7 +81,8 @@ def run_line(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command, _, target = line.split("  #")[0].partition(" > ")
     words = shlex.split(command)
     assert words[0] == "moldesign", f"a command that this test does not know: {line}"
-    words = [*COMMAND, *words[1:], *CHEAPER.get(words[1], [])]
+    cheaper = CHEAPER.get(words[1]) or CHEAPER.get(" ".join(words[1:3]), [])
+    words = [*COMMAND, *words[1:], *cheaper]
     words = [re.sub(r"^python ", f"{sys.executable} ", word) for word in words]
     done = subprocess.run(
         words, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False

@@ -55,6 +55,11 @@ class Batches:
     #: Molecules drawn in each precision to compare what they write.
     fidelity: int = 20_000
 
+    @classmethod
+    def of_size(cls, batch: int) -> Batches:
+        """One size for all that is measured."""
+        return cls(ceilings=(batch,), sampling=(batch,), training=(batch,), loop=(batch,))
+
 
 @dataclass
 class Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 
@@ -22,3 +23,9 @@ def keep_freed_memory() -> bool:
         return False
     settings = [(_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20)]
     return all(mallopt(name, value) for name, value in settings)
+
+
+def give_back_memory() -> None:
+    """Give back to the system what is free now, where the C library can (glibc)."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

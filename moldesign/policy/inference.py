@@ -104,8 +104,9 @@ class InferenceNetwork:
             output = carried[0]
         return self._head(output), after
 
-    def read(self, tree: PrefixTree) -> Tensor:
-        """Logits (M, V) after each of the N beginnings of a tree, as `step` gives them; of a GRU only.
+    def read(self, tree: PrefixTree) -> tuple[Tensor, Tensor]:
+        """Logits (M, V) after each of the N beginnings of a tree, as `step` gives them, and the states (M, H)
+        that they are of; of a GRU only.
 
         Behind the N rows stand some that are nobody's: M is `room` of N.
         """
@@ -113,7 +114,7 @@ class InferenceNetwork:
         for below, own in self._layers:
             gates = self._table.index_select(0, output) if below is None else below(output)
             output = levels(gates, own, tree)
-        return self._head(output)
+        return self._head(output), output
 
     def _tensors(self) -> list[Tensor]:
         """What a step reads."""

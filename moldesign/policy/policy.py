@@ -16,7 +16,7 @@ from torch import Tensor
 from moldesign.language.batches import pad
 from moldesign.language.tokenizer import PAD_INDEX, START_INDEX, Tokenizer
 from moldesign.policy import sampler
-from moldesign.policy.allocation import keep_freed_memory
+from moldesign.policy.allocation import give_back_memory, keep_freed_memory
 from moldesign.policy.graphs import Ladder, cuda_graphs
 from moldesign.policy.inference import InferenceNetwork
 from moldesign.policy.network import Network, autocast_dtype, mask_unspeakable
@@ -24,10 +24,12 @@ from moldesign.policy.prefixes import PrefixTree
 from moldesign.policy.reading import Reading, fingerprint
 from moldesign.policy.recurrence import tree_logits
 from moldesign.policy.settings import Architecture
-from moldesign.policy.trajectories import Sequences, Trajectories
+from moldesign.policy.trajectories import Forward, Sequences, Trajectories
 
 MAX_LENGTH = 140  # tokens; the longest molecule of the shipped corpora has 106
 _SCORE_BATCH = 1024
+# Stands for the log-probability of what is never written.
+_NEVER = -1e4
 
 
 class Policy:
@@ -71,13 +73,17 @@ class Policy:
 
     def logits(self, tokens: Tensor) -> Tensor:
         """(T, B, V) float32: of each action of (B, T) tokens given those before; -inf for pad and start."""
+        return mask_unspeakable(self._by_step(tokens)[0].float())
+
+    def _by_step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (T, B, V) of each action of (B, T) tokens, and the states (T, B, H) that they are of."""
         actions = tokens.t()
         start = torch.full_like(actions[:1], START_INDEX)
         inputs = torch.cat([start, actions[:-1]])
         dtype = self._dtype
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32):
-            logits, _ = self.network(inputs)
-        return mask_unspeakable(logits.float())
+            outputs, _ = self.network.rnn(self.network.embedding(inputs))
+            return self.network.head(outputs), outputs
 
     @property
     def _by_tree(self) -> bool:
@@ -93,20 +99,43 @@ class Policy:
         Args:
             reading: as `draw` kept it; used if it is of these tokens and the weights have not changed.
         """
-        if not self._by_tree:
-            losses = F.cross_entropy(
-                self.logits(tokens).flatten(0, 1),
-                tokens.t().flatten(),
-                ignore_index=PAD_INDEX,
-                reduction="none",
+        return self.read(tokens, reading).log_probs
+
+    def read(
+        self,
+        tokens: Tensor,
+        reading: Reading | None = None,
+        *,
+        distribution: bool = False,
+        states: bool = False,
+    ) -> Forward:
+        """The forward pass of (B, T) tokens: `log_probs`, and what else is asked for."""
+        valid = tokens != PAD_INDEX
+        if self._by_tree:
+            if reading is not None and self._has_read(tokens, reading):
+                tree, records = reading.tree, reading.layers
+            else:
+                tree, records = PrefixTree.of(tokens), None
+            dropping = self.network.rnn.dropout and self.network.training
+            if records is None and not torch.is_grad_enabled() and not dropping:
+                logits, outputs = self._laid_out().read(tree)
+            else:
+                logits, outputs = tree_logits(self.network, tree, self._dtype, records)
+            actions = _normalised(logits)
+            chosen = actions[tree.nodes[valid], tokens[valid]]
+            return Forward(
+                torch.zeros(tokens.shape).masked_scatter(valid, chosen),
+                _finite(actions)[tree.nodes] if distribution else None,
+                outputs.detach().float()[tree.nodes] if states else None,
             )
-            return -losses.view(tokens.t().shape).t()
-        if reading is not None and self._has_read(tokens, reading):
-            tree, records = reading.tree, reading.layers
-        else:
-            tree, records = PrefixTree.of(tokens), None
-        logits = mask_unspeakable(tree_logits(self.network, tree, self._dtype, records).float())
-        return _of_actions(logits, tree, tokens)
+        logits, outputs = self._by_step(tokens)
+        actions = _normalised(logits).transpose(0, 1)
+        chosen = actions.gather(2, tokens[:, :, None])[:, :, 0].masked_fill(~valid, 0.0)
+        return Forward(
+            chosen,
+            _finite(actions) if distribution else None,
+            outputs.detach().float().transpose(0, 1) if states else None,
+        )
 
     def _has_read(self, tokens: Tensor, reading: Reading) -> bool:
         """Whether a reading is of these tokens, and of the network as it is; dropout makes it another."""
@@ -199,16 +228,12 @@ class Policy:
         for start in range(0, len(tokens), _SCORE_BATCH):
             rows = order[start : start + _SCORE_BATCH]
             width = max(1, int(lengths[rows].max()))
-            out[rows, :width] = self._read(tokens[rows, :width])
+            out[rows, :width] = self.log_probs(tokens[rows, :width])
+            if len(tokens) > _SCORE_BATCH:
+                # Batches differ in size, and what one frees does not fit the next: kept, it would pile up.
+                give_back_memory()
         self.network.train(was_training)
         return out
-
-    def _read(self, tokens: Tensor) -> Tensor:
-        """(B, T) nats, without a gradient."""
-        if not self._by_tree:
-            return self.log_probs(tokens)
-        tree = PrefixTree.of(tokens)
-        return _of_actions(self._laid_out().read(tree).float(), tree, tokens)
 
     def encode(self, smiles: Sequence[str]) -> Tensor:
         """(B, T) int64 tokens of SMILES, on the policy's device.
@@ -236,7 +261,11 @@ class Policy:
         ]
 
 
-def _of_actions(logits: Tensor, tree: PrefixTree, tokens: Tensor) -> Tensor:
-    """(B, T) nats: of each action given the logits of its node; zero after the end."""
-    log_probs = F.log_softmax(logits, -1)[tree.nodes[tree.valid], tokens[tree.valid]]
-    return torch.zeros(tokens.shape).masked_scatter(tree.valid, log_probs)
+def _normalised(logits: Tensor) -> Tensor:
+    """(..., V) nats: of each action; -inf for pad and start."""
+    return F.log_softmax(mask_unspeakable(logits.float()), -1)
+
+
+def _finite(actions: Tensor) -> Tensor:
+    """Nats of actions (..., V), those of probability 0 finite, so that 0 times them is 0."""
+    return actions.masked_fill(actions.isinf(), _NEVER)

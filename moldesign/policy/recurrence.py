@@ -18,8 +18,9 @@ from moldesign.policy.reading import Record
 
 def tree_logits(
     network: Network, tree: PrefixTree, dtype: torch.dtype, records: Sequence[Record] | None = None
-) -> Tensor:
-    """(M, V) logits after each of N beginnings, those of network.forward; differentiable once.
+) -> tuple[Tensor, Tensor]:
+    """(M, V) logits after each of N beginnings, those of network.forward; and the (M, H) states that they
+    are of. Differentiable once.
 
     Behind the N rows stand some that are nobody's: M is `room` of N.
 
@@ -38,7 +39,7 @@ def tree_logits(
         matrix: Tensor = weight if i else F.linear(network.embedding.weight, weight).t()
         record = records[i] if records else None
         outputs = _applied(_Layer, outputs, matrix, bias, own_weight, own_bias, tree, record)
-    return _applied(_Affine, outputs, network.head.weight, network.head.bias)
+    return _applied(_Affine, outputs, network.head.weight, network.head.bias), outputs
 
 
 def _applied(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:

@@ -21,11 +21,13 @@ class Sequences:
             which temperature and top-p have reshaped, zero after the end. None at temperature 1 and
             top-p 1, where it is the policy itself.
         reading: what the network computed on the way, where that was asked for and kept.
+        probes: so many rows at the end are no samples of the policy.
     """
 
     tokens: Tensor
     reshaped_log_probs: Tensor | None
     reading: Reading | None = field(default=None, kw_only=True, repr=False)
+    probes: int = field(default=0, kw_only=True)
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
@@ -39,6 +41,23 @@ class Sequences:
     def finished(self) -> Tensor:
         """(B,) bool; False for a sequence cut off at the maximum length."""
         return (self.tokens == END_INDEX).any(1)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a network makes of sequences.
+
+    Attributes:
+        log_probs: (B, T) nats; of each action, zero after the end.
+        distribution: (B, T, V) nats; of each action that there is, those that no policy writes far below all
+            others; without meaning after the end. Where it was asked for.
+        states: (B, T, H) of the last layer, before each action; without gradient, without meaning after the
+            end. Where they were asked for.
+    """
+
+    log_probs: Tensor
+    distribution: Tensor | None = None
+    states: Tensor | None = None
 
 
 @dataclass(frozen=True)

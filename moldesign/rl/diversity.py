@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from moldesign.chem import scaffolds
-from moldesign.chem.molecules import Mol
+from moldesign.chem.molecules import Mol, parse
 
 
 class ScaffoldMemory:
@@ -46,3 +46,9 @@ class ScaffoldMemory:
                 out[row] = max(0.0, 1.0 - self.counts[scaffold] / self.bucket_size)
             self.counts[scaffold] += 1
         return out
+
+    def earns(self, smiles: str) -> bool:
+        """Whether another molecule of this one's scaffold would earn anything; the SMILES is canonical."""
+        mol = parse(smiles)
+        scaffold = (mol and scaffolds.murcko(mol)) or smiles
+        return self.counts[scaffold] < self.bucket_size

@@ -1,12 +1,15 @@
-"""Replay: the best molecules so far, drawn again."""
+"""Replay: molecules that were written before, learned from again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+# How much the best are preferred: the smaller, the more.
+_RANK_K = 0.01
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Remembered:
             token included, no padding.
         prior_log_probs: (T,) nats; of each token under the prior. The prior stays as it is, so it
             reads a molecule once.
+        drawing_log_probs: (T,) nats; of each token under the policy that wrote it, when it did.
         share: what the diversity discount left of the reward.
     """
 
@@ -27,41 +31,75 @@ class Remembered:
     reward: float
     tokens: NDArray[np.int64] = field(compare=False)
     prior_log_probs: NDArray[np.float32] = field(compare=False)
+    drawing_log_probs: NDArray[np.float32] = field(compare=False)
     share: float = 1.0
 
 
 class ReplayMemory:
-    """The `capacity` best molecules, each once, best first; equal rewards in order of arrival."""
+    """Molecules to learn from again.
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    Attributes:
+        rows: best first, equal rewards in order of arrival; or newest first where the recent are kept.
+
+    Args:
+        capacity: how many are kept.
+        keep: "best": each molecule once, and none that is worth nothing; "recent": whatever was written last,
+            as often as it was: a sample of the policies that wrote it, as importance weights need it.
+        weights: what a draw goes by: "reward", "rank" or "uniform".
+    """
+
+    def __init__(self, capacity: int, *, keep: str = "best", weights: str = "reward") -> None:
+        self.capacity, self.keep, self.weights = capacity, keep, weights
         self.rows: list[Remembered] = []
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def add(self, molecules: Iterable[Remembered]) -> None:
-        """Take in what beats the worst; a molecule that is known, or worth nothing, is left out."""
+        """Take in what is to be kept, and forget what is beyond the capacity."""
+        if self.keep == "recent":
+            self.rows = [*reversed([*molecules]), *self.rows][: self.capacity]
+            return
         known = {row.smiles for row in self.rows}
         for molecule in molecules:
             if molecule.reward > 0 and molecule.smiles not in known:
                 known.add(molecule.smiles)
                 self.rows.append(molecule)
-        self.rows.sort(key=lambda row: -row.reward)
+        self._sort()
         del self.rows[self.capacity :]
 
     def revalue(self, rewards: Sequence[float]) -> None:
         """Give each molecule, in the order of `rows`, a new reward."""
         self.rows = [replace(row, reward=reward) for row, reward in zip(self.rows, rewards, strict=True)]
-        self.rows.sort(key=lambda row: -row.reward)
+        self._sort()
+
+    def purge(self, wanted: Callable[[str], bool]) -> None:
+        """Forget the molecules whose SMILES is not wanted."""
+        self.rows = [row for row in self.rows if wanted(row.smiles)]
 
     def draw(self, n: int, generator: np.random.Generator) -> list[Remembered]:
-        """Up to n different molecules, with probability proportional to reward."""
+        """Up to n different rows, by their weights."""
         n = min(n, len(self.rows))
         if n == 0:
             return []
-        # Not below a billionth of the best: a share that rounds to zero could not be drawn at all.
-        rewards = np.array([row.reward for row in self.rows])
-        weights = np.maximum(rewards / rewards.max(), 1e-9)
+        weights = self._weights()
         chosen = generator.choice(len(self.rows), size=n, replace=False, p=weights / weights.sum())
         return [self.rows[i] for i in chosen]
+
+    def _weights(self) -> NDArray[np.float64]:
+        n = len(self.rows)
+        if self.weights == "uniform":
+            return np.ones(n)
+        rewards = np.array([row.reward for row in self.rows], dtype=np.float64)
+        if self.weights == "rank":
+            # 1 / (k n + rank): Tripp & Hernandez-Lobato 2020, Sample-efficient optimization in the latent
+            # space of deep generative models via weighted retraining, eq. 3.
+            rank = np.argsort(np.argsort(-rewards, kind="stable"), kind="stable")
+            return np.asarray(1.0 / (_RANK_K * n + rank))
+        # Not below a billionth of the best: a share that rounds to zero could not be drawn at all.
+        top = rewards.max()
+        return np.asarray(np.maximum(rewards / top, 1e-9) if top > 0 else np.ones(n))
+
+    def _sort(self) -> None:
+        if self.keep == "best":
+            self.rows.sort(key=lambda row: -row.reward)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from moldesign.policy.trajectories import Sequences
 from moldesign.records.timeline import Timeline
 from moldesign.rewards.oracle import Asked
-from moldesign.rl import advantages, baselines, estimators
 from moldesign.rl.diversity import ScaffoldMemory
+from moldesign.rl.guard import Guard
 from moldesign.rl.memory import Remembered, ReplayMemory
+from moldesign.rl.methods import Method
 from moldesign.rl.preferences import Preference
+from moldesign.rl.rollout import as_remembered, rewarded
 from moldesign.rl.run import Run
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import StepReport, Watch
-from moldesign.rl.updates import Update
 
 
 def optimize(
@@ -53,38 +54,32 @@ def optimize(
         RewardError: the objective cannot score. NonFiniteTrainingError: see Update.
     """
     chosen = OptimizeSettings.of(**settings)
-    estimator = estimators.chosen(chosen)
     run = Run.open(
         objective, prior=prior, out=out, settings=chosen, progress=progress, export=export, clock=clock
     )
     with run:
-        agent, oracle, phase = run.agent, run.oracle, run.clock.phase
-        update = Update(agent.network, learning_rate=chosen.learning_rate, clip_norm=chosen.clip_norm)
-        replay = ReplayMemory(chosen.replay_capacity)
+        oracle, phase = run.oracle, run.clock.phase
+        method = Method(chosen, run.agent, run.prior)
+        replay = ReplayMemory(chosen.replay_capacity, keep=chosen.replay_keep, weights=chosen.replay_weights)
         scaffolds = ScaffoldMemory(chosen.bucket_size, chosen.diversity_min_score)
-        baseline = baselines.BASELINES[chosen.baseline]()
         generator = np.random.default_rng([chosen.seed, 1])
         preference = Preference(run.objective, chosen.seed)
         watch = Watch(chosen, oracle, should_stop)
+        guard = Guard(method, run.say)
         in_flight: deque[tuple[Sequences, Asked]] = deque()
 
         while True:
             with phase("weigh"):
                 preference.begin_step(watch.progress)
                 preference.revalue(replay, oracle.recall)
-                again = replay.draw(chosen.replay_size, generator)
+                again = method.recall(replay, generator)
 
             # Draw. With overlap one batch ahead: scorers have it while the one before is learned from.
             while len(in_flight) <= chosen.overlap and not watch.stop_reason(len(in_flight)):
                 with phase("draw"):
-                    drawn = agent.draw(
-                        chosen.batch_size,
-                        seed=chosen.seed,
-                        first_index=(watch.step + len(in_flight)) * chosen.batch_size,
-                        temperature=chosen.temperature,
-                        along=estimators.remembered_tokens(again, agent.device),
-                    )
-                    written = agent.decode(drawn)
+                    first = (watch.step + len(in_flight)) * chosen.batch_size
+                    drawn = method.draw(first_index=first, again=again)
+                    written = run.agent.decode(drawn)
                 with phase("score"):
                     in_flight.append((drawn, oracle.submit(written)))
             if not in_flight:
@@ -93,8 +88,9 @@ def optimize(
 
             # Score; while workers do, read what was drawn and what is remembered.
             with phase("read"):
-                log_probs, prior_log_probs = estimators.read(agent, run.prior, drawn, again)
-                nll = -log_probs.detach()[: len(drawn)].sum(1).mean()
+                rollout = method.read(drawn, again)
+                as_written = as_remembered(rollout, len(drawn))
+                nll = -method.mean(rollout, rollout.log_probs)
             with phase("wait"):
                 asked.wait()
             with phase("score"):
@@ -106,46 +102,47 @@ def optimize(
                 worth = preference.rewards(evaluations)
                 valid = np.array([one.status != "invalid" for one in evaluations])
                 rows = np.flatnonzero(~valid | np.isfinite(worth)).tolist()
-                found = [(i, evaluations[i].smiles) for i in rows if valid[i]]
-                rewards, valid = worth[rows], valid[rows]
+                rewards, valid, shares = worth[rows], valid[rows], np.ones(len(rows))
                 rewards[~valid] = np.min(rewards[valid], initial=0.0)
-                shares = np.ones(len(rows))
+                # What was drawn to see what it earns, and not to learn from, is no find.
+                sampled = [i for i in rows if i < rollout.drawn]
                 if chosen.diversity:
-                    molecules = [(smiles, asked.mols[i]) for i, smiles in found]
-                    shares[valid] = scaffolds.shares(molecules, rewards[valid])
+                    found = [(evaluations[i].smiles, asked.mols[i]) for i in sampled if i in asked.mols]
+                    kept = np.flatnonzero(valid[: len(sampled)])
+                    shares[kept] = scaffolds.shares(found, rewards[kept])
                     rewards *= shares
-                if not rows and not again:
+                rollout = rewarded(rollout, rows, rewards, again)
+                if not len(rollout):
                     # Every new molecule failed: nothing to learn from.
                     run.record_step(
                         watch.take_in(evaluations, agent_nll=float(nll), scaffolds=len(scaffolds.counts))
                     )
                     continue
-                rollout = estimators.roll_out(log_probs, prior_log_probs, rows, rewards, again)
-                penalised = advantages.kl_penalised(rollout, chosen.kl_coefficient)
-                rollout = advantages.weighed(rollout, penalised, baseline)
 
             with phase("step"):
-                loss = estimator.loss(rollout, chosen)
-                norm = update.step(loss)
+                learned = method.learn(rollout)
 
             with phase("remember"):
-                as_written = estimators.as_written(drawn.tokens, prior_log_probs)
-                replay.add(
-                    Remembered(smiles, float(reward), *as_written[i], share=float(share))
-                    for (i, smiles), reward, share in zip(found, rewards[valid], shares[valid], strict=True)
-                )
-            numbers = torch.stack([loss.detach(), nll, estimators.prior_kl(rollout)]).tolist()
-            run.record_step(
-                watch.take_in(
-                    evaluations,
-                    loss=numbers[0],
-                    gradient_norm=norm,
-                    agent_nll=numbers[1],
-                    prior_kl=numbers[2],
-                    scaffolds=len(scaffolds.counts),
-                    replayed=len(again),
-                )
+                batch = [
+                    Remembered(evaluations[i].smiles, float(reward), *as_written[i], share=float(share))
+                    for i, reward, share in zip(sampled, rewards, shares, strict=False)
+                ]
+                replay.add(batch)
+                if chosen.purge:
+                    replay.purge(scaffolds.earns)
+            with phase("step"):
+                method.rehearse(batch, replay)
+            report = watch.take_in(
+                evaluations,
+                loss=learned.loss,
+                gradient_norm=learned.gradient_norm,
+                agent_nll=float(nll),
+                prior_kl=float(method.mean(rollout, rollout.log_probs - rollout.prior_log_probs)),
+                scaffolds=len(scaffolds.counts),
+                replayed=len(again),
+                facts=learned.facts,
             )
+            run.record_step(replace(report, rolled_back=guard.look(report)))
         run.stop(watch.stop_reason())
         run.finish(**(export or {}))
     return run

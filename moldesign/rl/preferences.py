@@ -85,10 +85,13 @@ class Preference:
     def revalue(self, replay: ReplayMemory, recall: Callable[[str], Evaluation]) -> None:
         """Give the molecules of a replay memory what they are worth now."""
         if self.moves and len(replay):
-            known = [recall(row.smiles) for row in replay.rows]
-            worth = self.rewards(known, remember=False)
-            shares = [row.share for row in replay.rows]
-            replay.revalue([float(r) * share for r, share in zip(worth, shares, strict=True)])
+            # A memory of all that is recent has what is no molecule too: that stays worth nothing.
+            known = [i for i, row in enumerate(replay.rows) if row.reward > 0]
+            worth = self.rewards([recall(replay.rows[i].smiles) for i in known], remember=False)
+            rewards = [row.reward for row in replay.rows]
+            for i, reward in zip(known, worth, strict=True):
+                rewards[i] = float(reward) * replay.rows[i].share
+            replay.revalue(rewards)
 
     def _ranked(self, points: Values, *, remember: bool) -> Values:
         """(n,) of the points (n, k) by their place among them and the front."""

@@ -44,6 +44,7 @@ from moldesign.rewards.fronts import hypervolume_curve, on_front
 from moldesign.rewards.loading import load_objective
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.oracle import Evaluation, Oracle
+from moldesign.rl.recipes import check_prior
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import StepReport
 
@@ -135,6 +136,7 @@ class Run:
                 evaluator.start()  # meanwhile the prior is read
             # The prior stays as it is; the agent begins as its copy.
             policy, provenance = load_policy(prior_path(prior), device=default_device())
+            check_prior(settings, policy)
             scratch = tempfile.TemporaryDirectory(prefix="moldesign-") if out is None else None
             directory = RunDirectory.create(Path(scratch.name) / "run" if scratch else Path(str(out)))
         except BaseException:
@@ -175,6 +177,11 @@ class Run:
         self._on_step(report)
         if time.monotonic() - self._last_checkpoint > _CHECKPOINT_SECONDS:
             self._save_agent()
+
+    def say(self, what: str) -> None:
+        """Put something that happened into log.jsonl, and on stderr."""
+        self._log.write("guard", what=what)
+        sys.stderr.write(f"{what}\n")
 
     def stop(self, reason: str) -> None:
         """End the loop: keep why, and where its time went."""

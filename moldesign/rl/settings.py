@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from moldesign.errors import UsageError, nearest
+from moldesign.rl.choices import BASELINES, ESTIMATORS, IMPORTANCE
 from moldesign.settings import build
 
 _DEFAULT_BUDGET = 10_000
@@ -27,21 +30,80 @@ class OptimizeSettings(BaseModel):
     patience: int | None = Field(
         None, ge=1, description="Stop when the mean of the 100 best has not risen for so many steps."
     )
-    estimator: Literal["dap", "reinforce"] = Field("dap", description="The gradient estimator.")
+    estimator: str = Field("dap", description="The gradient estimator (`moldesign estimators`).")
     batch_size: int = Field(64, ge=1, le=65536, description="Molecules drawn a step.")
     learning_rate: float = Field(5e-4, gt=0, description="Adam's learning rate.")
     clip_norm: float = Field(100.0, gt=0, description="Largest norm of the gradient.")
     sigma: float = Field(
-        500.0, ge=0, description="dap: nats that a score of 1 adds to the prior's likelihood."
+        500.0, ge=0, description="dap, ahc, augmented-memory, tb: nats that a score of 1 adds to the target."
     )
-    baseline: Literal["none", "moving-average", "leave-one-out"] = Field(
-        "leave-one-out", description="reinforce: what is subtracted from the reward."
+    top_share: float = Field(
+        0.5, gt=0, le=1, description="ahc, hill-climb: share of the batch that is learned from."
+    )
+    baseline: str = Field(
+        "leave-one-out",
+        description="reinforce, off-policy, rao-blackwell: what is subtracted from the reward.",
+    )
+    reward_to_go: bool = Field(
+        False, description="reinforce: an action answers for what is earned from it on, not for the whole."
     )
     kl_coefficient: float = Field(
-        0.002, ge=0, description="reinforce: reward lost for each nat of KL to the prior."
+        0.002, ge=0, description="Score-function estimators: reward lost for each nat of KL to the prior."
     )
-    replay_capacity: int = Field(100, ge=0, description="Best molecules that are remembered.")
+    normalise: bool = Field(
+        False, description="a2c, ppo, trpo, group: divide advantages by their standard deviation."
+    )
+    gae_gamma: float = Field(1.0, gt=0, le=1, description="a2c, ppo, trpo: discount of a later reward.")
+    gae_lambda: float = Field(
+        0.95, ge=0, le=1, description="a2c, ppo, trpo: 0 trusts the critic, 1 what was earned."
+    )
+    critic_learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate of the critic.")
+    epochs: int = Field(4, ge=1, description="ppo: steps on each batch at most.")
+    clip_ratio: float = Field(0.2, gt=0, description="ppo: how far a probability ratio is followed.")
+    value_clip: float | None = Field(
+        None, gt=0, description="How far the values of a critic may move on a batch."
+    )
+    target_kl: float | None = Field(
+        0.03,
+        gt=0,
+        description="ppo: KL to where the batch was drawn, in nats an action, that ends its epochs.",
+    )
+    trust_region: float = Field(0.003, gt=0, description="trpo: KL of a step at most, in nats an action.")
+    cg_iterations: int = Field(8, ge=1, description="trpo: iterations of conjugate gradients.")
+    cg_damping: float = Field(0.01, ge=0, description="trpo: of the identity, added to the Fisher matrix.")
+    log_z_learning_rate: float = Field(0.1, gt=0, description="tb: learning rate of log Z.")
+    importance: str = Field(
+        "truncated", description="off-policy: how the weight of a stored trajectory is made."
+    )
+    importance_cap: float = Field(2.0, gt=0, description="off-policy: the largest weight.")
+    entropy_coefficient: float = Field(0.0, ge=0, description="Reward for each nat of the policy's entropy.")
+    reverse_kl_coefficient: float = Field(
+        0.0, ge=0, description="Loss for each nat of KL(policy || prior), summed over the next action."
+    )
+    forward_kl_coefficient: float = Field(
+        0.0, ge=0, description="Loss for each nat of KL(prior || policy), summed over the next action."
+    )
+    likelihood_coefficient: float = Field(
+        0.0,
+        ge=0,
+        description="Loss for molecules that the policy is sure of: times mean -1 / log-likelihood.",
+    )
+    max_length: int = Field(140, ge=1, le=10_000, description="Tokens of a molecule at most.")
+    replay_capacity: int = Field(100, ge=0, description="Molecules that are remembered.")
     replay_size: int = Field(24, ge=0, description="Remembered molecules that join each step; 0: no replay.")
+    replay_keep: Literal["best", "recent"] = Field("best", description="Which molecules are remembered.")
+    replay_weights: Literal["reward", "rank", "uniform"] = Field(
+        "reward", description="What makes a remembered molecule likely to join a step."
+    )
+    replay_randomised: bool = Field(
+        False, description="Write remembered molecules in another way whenever they join."
+    )
+    replay_rounds: int = Field(
+        0, ge=0, description="Further steps on the batch and all that is remembered, after each step."
+    )
+    purge: bool = Field(
+        False, description="Forget remembered molecules of a scaffold that no longer earns anything."
+    )
     diversity: bool = Field(True, description="Discount molecules of scaffolds found often already.")
     bucket_size: int = Field(
         25, ge=1, description="Good molecules of a scaffold after which it earns nothing."
@@ -49,7 +111,11 @@ class OptimizeSettings(BaseModel):
     diversity_min_score: float = Field(
         0.4, description="Score from which a molecule counts for its scaffold."
     )
-    temperature: float = Field(1.0, gt=0, description="Temperature of drawing.")
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        description="Temperature of drawing; other than 1 it biases what needs samples of the policy.",
+    )
     overlap: bool = Field(
         False,
         description="Draw the next batch and hand it to the scorers before this one is learned from.",
@@ -70,14 +136,57 @@ class OptimizeSettings(BaseModel):
             return text
         raise ValueError("should be 1 to 256, or an address such as tcp://host:8786")
 
+    @field_validator("baseline")
+    @classmethod
+    def _known_baseline(cls, name: str) -> str:
+        return _one_of(name, BASELINES)
+
+    @field_validator("importance")
+    @classmethod
+    def _known_importance(cls, name: str) -> str:
+        return _one_of(name, IMPORTANCE)
+
     @classmethod
     def of(cls, **values: Any) -> OptimizeSettings:
-        """The settings with these values; the rest at their defaults.
+        """The settings with these values; the rest at the estimator's defaults, or else at their own.
 
         Raises:
-            UsageError: an unknown setting (the nearest is named) or a value out of range.
+            UsageError: an unknown setting or estimator (the nearest is named), a value out of range,
+                overlap with an estimator that needs what the present agent draws, or replay_rounds with one
+                that learns nothing from remembered molecules alone.
         """
-        settings = build(cls, values)
+        name = values.get("estimator", cls.model_fields["estimator"].default)
+        if name not in ESTIMATORS:
+            raise UsageError(
+                f"unknown estimator '{name}'{nearest(str(name), ESTIMATORS)}; see `moldesign estimators`"
+            )
+        chosen = ESTIMATORS[name]
+        settings = build(cls, {**chosen.defaults, **values})
+        if settings.overlap and not chosen.off_policy:
+            others = ", ".join(other for other, choice in ESTIMATORS.items() if choice.off_policy)
+            raise UsageError(
+                f"overlap: '{name}' learns from what the present agent draws, not from a batch "
+                f"drawn a step before; leave overlap out, or choose an estimator that allows it: {others}"
+            )
+        if settings.replay_size and not chosen.replays:
+            raise UsageError(f"replay_size: '{name}' learns from what it draws alone; leave it out")
+        if settings.replay_randomised and "importance" in chosen.settings:
+            raise UsageError(
+                f"replay_randomised: '{name}' weighs a SMILES by the policy that wrote it, "
+                "and none wrote another; leave it out"
+            )
+        if settings.replay_rounds and not chosen.rehearses:
+            others = ", ".join(other for other, choice in ESTIMATORS.items() if choice.rehearses)
+            raise UsageError(
+                f"replay_rounds: '{name}' learns nothing from remembered molecules alone; "
+                f"leave it out, or choose an estimator that does: {others}"
+            )
         if settings.budget is None and settings.max_steps is None and settings.max_hours is None:
             settings = settings.model_copy(update={"budget": _DEFAULT_BUDGET})
         return settings
+
+
+def _one_of(name: str, names: Sequence[str]) -> str:
+    if name not in names:
+        raise ValueError(f"should be one of {', '.join(names)}")
+    return name

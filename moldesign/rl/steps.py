@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,17 @@ class StepReport:
     prior_kl: float
     replayed: int
     scaffolds: int
+    entropy: float = math.nan
+    advantage_mean: float = math.nan
+    advantage_std: float = math.nan
+    effective_sample_size: float = math.nan
+    explained_variance: float = math.nan
+    clip_fraction: float = math.nan
+    epochs: float = math.nan
+    step_kl: float = math.nan
+    gradient_variance: float = math.nan
+    log_z: float = math.nan
+    rolled_back: bool = False
 
 
 class Watch:
@@ -104,8 +116,13 @@ class Watch:
         gradient_norm: float = math.nan,
         prior_kl: float = math.nan,
         replayed: int = 0,
+        facts: Mapping[str, Any] | None = None,
     ) -> StepReport:
-        """The report of a step, its batch accounted for. The defaults are those of a step not taken."""
+        """The report of a step, its batch accounted for. The defaults are those of a step not taken.
+
+        Args:
+            facts: further fields of the report.
+        """
         paid = [e for e in evaluations if e.status in ("scored", "failed")]
         valid = [e for e in evaluations if e.status != "invalid"]
         scores = [e.score for e in evaluations if e.status in ("scored", "repeat") and math.isfinite(e.score)]
@@ -134,4 +151,5 @@ class Watch:
             prior_kl=prior_kl,
             replayed=replayed,
             scaffolds=scaffolds,
+            **(facts or {}),
         )

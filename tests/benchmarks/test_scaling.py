@@ -71,8 +71,8 @@ class Records:
 
     @staticmethod
     def remembered(one: Evaluation) -> Remembered:
-        nothing = np.zeros(0)
-        return Remembered(one.smiles, one.score, nothing.astype(np.int64), nothing.astype(np.float32))
+        nothing = np.zeros(0, dtype=np.float32)
+        return Remembered(one.smiles, one.score, nothing.astype(np.int64), nothing, nothing)
 
     def step(self, smiles: list[str]) -> list[Evaluation]:
         """What the loop does with a batch when the network has written it."""

@@ -273,3 +273,9 @@ def test_a_table_of_the_first_layer_costs_nothing() -> None:
     shape = one_layer.network.architecture
     # The state's product and the head are what is left of a single layer.
     assert ceilings.drawing_flops(shape, 4) == 2 * 512 * (1536 + 4)
+
+
+def test_one_size_for_every_part() -> None:
+    one, usual = Batches.of_size(32), Batches()
+    assert one.ceilings == one.sampling == one.training == one.loop == (32,)
+    assert (one.workers, one.fidelity) == (usual.workers, usual.fidelity)

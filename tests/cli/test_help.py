@@ -18,7 +18,7 @@ from moldesign.cli.app import app
 from moldesign.rewards import catalogue
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.objectives import READY_MADE
-from moldesign.rl.estimators import ESTIMATORS
+from moldesign.rl.choices import ESTIMATORS
 from moldesign.rl.settings import OptimizeSettings
 
 

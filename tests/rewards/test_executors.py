@@ -308,8 +308,8 @@ innocent = [read("C" * n) for n in range(1, 9)]
 pool.start()
 pool.evaluate(innocent)
 print(*pool.pids, flush=True)
-hanging = pool.submit([read("CCCO"), read("CCCO")])  # in C, with the interpreter lock held
 try:
+    hanging = pool.submit([read("CCCO"), read("CCCO")])  # in C, with the interpreter lock held
     pool.evaluate(innocent)
 except KeyboardInterrupt:
     pool.close()

@@ -270,7 +270,7 @@ def test_ctrl_c_in_python_exports_what_was_found(small_prior: Path, tmp_path: Pa
         (
             {"objective": "qed", "estimator": "reinforce", "overlap": True},
             UsageError,
-            "choose an estimator that allows it: dap",
+            "choose an estimator that allows it: dap, ahc",
         ),
     ],
 )
@@ -491,20 +491,16 @@ def test_a_step_reads_a_drawn_molecule_once_each(
 ) -> None:
     texts, parsed, passes, computed = [0], [0], [0], [0]
     counts: list[tuple[int, ...]] = []
-    from_smiles, log_probs, submit = Chem.MolFromSmiles, Policy.log_probs, Oracle.submit
-    score, levels = Policy.score, recurrence.levels
+    from_smiles, read, submit = Chem.MolFromSmiles, Policy.read, Oracle.submit
+    levels = recurrence.levels
 
     def counted(text: str, **options: Any) -> Any:
         parsed[0] += not options  # why an invalid one is none is asked with an option
         return from_smiles(text, **options)
 
-    def counted_pass(policy: Policy, tokens: Any, *reading: Any) -> Any:
+    def counted_pass(policy: Policy, tokens: Any, *reading: Any, **wanted: Any) -> Any:
         passes[0] += 1
-        return log_probs(policy, tokens, *reading)
-
-    def counted_score(policy: Policy, tokens: Any) -> Any:
-        passes[0] += 1
-        return score(policy, tokens)
+        return read(policy, tokens, *reading, **wanted)
 
     def counted_levels(*arguments: Any) -> Any:
         computed[0] += 1
@@ -515,8 +511,7 @@ def test_a_step_reads_a_drawn_molecule_once_each(
         return submit(oracle, smiles)
 
     monkeypatch.setattr(Chem, "MolFromSmiles", counted)
-    monkeypatch.setattr(Policy, "log_probs", counted_pass)
-    monkeypatch.setattr(Policy, "score", counted_score)
+    monkeypatch.setattr(Policy, "read", counted_pass)
     for module in (recurrence, inference):
         monkeypatch.setattr(module, "levels", counted_levels)
     monkeypatch.setattr(Oracle, "submit", counted_texts)
@@ -531,7 +526,8 @@ def test_a_step_reads_a_drawn_molecule_once_each(
         export=QUICK,
     )
     # Oracle, objective and scaffold memory share what was read of a text. Agent and prior read a batch once,
-    # and only the prior computes its layers for that: the agent did when it drew.
+    # and only the prior computes its layers for that: the agent did when it drew. After the first step, and
+    # every tenth, the agent is read once more: how far has it gone?
     layers = load_policy(small_prior)[0].network.architecture.layers
-    assert counts[-1] == (replay_size, texts[0], texts[0], 4 * 2, 4 * layers)
+    assert counts[-1] == (replay_size, texts[0], texts[0], 4 * 2 + 1, 5 * layers)
     assert texts[0] > 0

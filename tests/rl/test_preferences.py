@@ -38,7 +38,8 @@ def objective(**changes: Any) -> Objective:
 
 
 def remembered(smiles: str, reward: float, share: float = 1.0) -> Remembered:
-    return Remembered(smiles, reward, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32), share)
+    nothing = np.zeros(0, dtype=np.float32)
+    return Remembered(smiles, reward, np.zeros(0, dtype=np.int64), nothing, nothing, share)
 
 
 def evaluated(made: Objective) -> tuple[Oracle, list[Evaluation]]:

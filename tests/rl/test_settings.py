@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from moldesign.errors import UsageError
+from moldesign.rl import choices
 from moldesign.rl.baselines import BASELINES
-from moldesign.rl.estimators import ESTIMATORS
+from moldesign.rl.choices import ESTIMATORS
+from moldesign.rl.importance import WEIGHTINGS
+from moldesign.rl.recipes import RECIPES
 from moldesign.rl.settings import OptimizeSettings
 
 
@@ -25,7 +28,9 @@ def test_a_run_without_a_limit_gets_a_budget() -> None:
     [
         ({"bugdet": 5}, "unknown setting 'bugdet'; did you mean 'budget'"),
         ({"budget": 0}, "setting 'budget'"),
-        ({"estimator": "dpa"}, "'dap' or 'reinforce'"),
+        ({"estimator": "dpa"}, "unknown estimator 'dpa'; did you mean 'dap'"),
+        ({"baseline": "leave-two-out"}, "setting 'baseline': .*one of none, moving"),
+        ({"importance": "vtrace"}, "setting 'importance': .*one of truncated"),
         ({"batch_size": "many"}, r"setting 'batch_size'.*'many'"),
     ],
 )
@@ -35,7 +40,48 @@ def test_a_wrong_setting_is_named(values: dict[str, Any], message: str) -> None:
 
 
 def test_the_names_that_can_be_chosen_are_those_of_the_tables() -> None:
-    for field, table in (("estimator", ESTIMATORS), ("baseline", BASELINES)):
-        for name in table:
-            assert getattr(OptimizeSettings.of(**{field: name}), field) == name
-        assert set(get_args(OptimizeSettings.model_fields[field].annotation)) == set(table)
+    assert list(ESTIMATORS) == list(RECIPES)
+    assert set(choices.BASELINES) == {*BASELINES, "value"}
+    assert set(choices.IMPORTANCE) == {*WEIGHTINGS, "v-trace"}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_estimator_has_its_own_defaults_and_what_is_given_goes_before_them(name: str) -> None:
+    chosen = ESTIMATORS[name]
+    plain = OptimizeSettings.of(estimator=name).model_dump()
+    for field, value in chosen.defaults.items():
+        assert plain[field] == value
+        assert value != OptimizeSettings.model_fields[field].default
+    assert set(chosen.settings) <= set(OptimizeSettings.model_fields)
+    if chosen.replays:
+        assert OptimizeSettings.of(estimator=name, replay_size=7).replay_size == 7
+
+
+def test_only_what_may_learn_from_older_batches_gets_them() -> None:
+    assert OptimizeSettings.of(estimator="dap", overlap=True).overlap
+    with pytest.raises(UsageError, match=r"'reinforce' learns from what the present agent draws.*: dap, ahc"):
+        OptimizeSettings.of(estimator="reinforce", overlap=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"estimator": "rao-blackwell", "replay_size": 4},
+            "replay_size: 'rao-blackwell' learns from what it draws alone",
+        ),
+        (
+            {"estimator": "off-policy", "replay_randomised": True},
+            "replay_randomised: 'off-policy' weighs a SMILES by",
+        ),
+        ({"estimator": "ppo", "replay_rounds": 2}, "replay_rounds: 'ppo' learns nothing from remembered"),
+    ],
+)
+def test_replay_that_an_estimator_has_no_use_for_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        OptimizeSettings.of(**values)
+
+
+def test_stored_trajectories_are_drawn_evenly() -> None:
+    settings = OptimizeSettings.of(estimator="off-policy")
+    assert (settings.replay_keep, settings.replay_weights) == ("recent", "uniform")

@@ -16,6 +16,20 @@ from moldesign.rl.steps import StepReport, Watch
 
 ALKANES = ["C" * n for n in range(1, 101)]
 
+#: Fields that only some estimators fill.
+FACTS = (
+    "entropy",
+    "advantage_mean",
+    "advantage_std",
+    "effective_sample_size",
+    "explained_variance",
+    "clip_fraction",
+    "epochs",
+    "step_kl",
+    "gradient_variance",
+    "log_z",
+)
+
 
 def fluorine_is_best(smiles: list[str]) -> list[float | None]:
     """1 with fluorine, 0.5 without; bromine fails."""
@@ -58,8 +72,17 @@ def test_a_report_by_hand() -> None:
         "prior_kl": math.nan,
         "replayed": 0,
         "scaffolds": 3,
+        "rolled_back": False,
     }
+    expected |= dict.fromkeys(FACTS, math.nan)
     assert asdict(report) == pytest.approx(expected, nan_ok=True)
+
+
+def test_facts_of_a_step_are_fields_of_its_report() -> None:
+    course = Course()
+    facts = {name: float(number) for number, name in enumerate(FACTS)}
+    report = course.watch.take_in(course.oracle(["C"]), agent_nll=20.0, scaffolds=3, facts=facts)
+    assert {name: getattr(report, name) for name in FACTS} == facts
 
 
 def test_a_step_without_a_molecule_has_no_scores() -> None:
