@@ -76,8 +76,8 @@ bench-rewards: $(READY) ## What every reward costs and what the worker pool gain
 bench-fronts: $(READY) ## Hypervolume that each way of several objectives finds, into docs/results/fronts.json (5 minutes)
 	$(BIN)/python -m moldesign.benchmarks.fronts --budget 1000 --out docs/results/fronts.json
 
-bench-estimators: $(READY) ## Bias, variance and signal of the gradient estimators, into docs/results/estimators.json (20 minutes)
-	$(BIN)/moldesign benchmark estimators --signal 200 --output docs/results/estimators.json \
+bench-estimators: $(READY) ## Bias, variance and signal of the gradient estimators, into docs/results/estimators.json (10 minutes)
+	$(BIN)/moldesign benchmark estimators --estimates 4000 --signal 60 --output docs/results/estimators.json \
 	  --plot docs/estimators.png --force
 
 bench-learning: $(READY) ## Learning curves of every estimator, into docs/results/learning (2 hours; goes on where it was)
