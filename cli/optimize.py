@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,6 +77,9 @@ def optimize(
             "--nearest-all", help="Nearest training molecule of every candidate, not of the 200 best."
         ),
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the steps as TensorBoard events too.")
+    ] = False,
     trust_plugin: TrustOption = None,
     threads: ThreadsOption = None,
     json_line: JsonFlag = False,
@@ -111,11 +115,16 @@ def optimize(
 
         set_threads(threads)
         interrupts = stack.enter_context(Interrupts())
+        watchers = [stack.enter_context(_progress_bar(chosen))]
+        if tensorboard:
+            from moldesign.rl.board import Board
+
+            watchers.append(stack.enter_context(Board(out / "tensorboard")))
         run = run_optimize(
             resolved,
             prior=prior or given.get("prior", "druglike"),
             out=out,
-            progress=stack.enter_context(_progress_bar(chosen)),
+            progress=partial(_tell_all, watchers),
             should_stop=interrupts,
             export={"sdf": sdf, "nearest_for": None if nearest_all else NEAREST_FOR},
             **chosen.model_dump(),
@@ -166,6 +175,11 @@ def _progress_bar(settings: OptimizeSettings) -> Iterator[Callable[[StepReport],
             bar.update(task, completed=done, facts=_facts(report))
 
         yield show
+
+
+def _tell_all(watchers: Sequence[Callable[[StepReport], None]], report: StepReport) -> None:
+    for watch in watchers:
+        watch(report)
 
 
 def _facts(report: StepReport) -> str:

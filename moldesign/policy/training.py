@@ -27,6 +27,7 @@ from moldesign.files import atomic_write
 from moldesign.language import corpus
 from moldesign.language.reading import MoleculeFile
 from moldesign.language.tokenizer import PAD_INDEX, Tokenizer
+from moldesign.policy.board import summary_writer
 from moldesign.policy.checkpoint import Provenance, StoragePrecision, load_policy, save_policy
 from moldesign.policy.policy import Policy
 from moldesign.policy.pretraining import Pretraining, Progress, StepReport, join_processes
@@ -74,7 +75,7 @@ def train(
     if not resume:
         _refuse_what_is_there(out)
     if tensorboard:
-        _summary_writer()  # missing, it is missed before anything is written
+        summary_writer()  # missing, it is missed before anything is written
     smiles = [text for source in corpora for text in corpus.load(source, column)]
     paths = [corpus_path(source) for source in corpora]
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
@@ -186,16 +187,6 @@ def half_precision_difference(policy: Policy, tokens: torch.Tensor) -> float:
     return float((exact.score(tokens) - rounded.score(tokens)).abs()[valid].mean())
 
 
-def _summary_writer() -> Any:
-    try:
-        from torch.utils.tensorboard.writer import SummaryWriter
-    except ImportError:
-        raise UsageError(
-            "--tensorboard needs the package tensorboard: pip install 'moldesign-rl[tensorboard]'"
-        ) from None
-    return SummaryWriter
-
-
 class _Journal:
     """steps.csv (every 20 steps), epochs.csv, and TensorBoard events where asked for.
 
@@ -226,7 +217,7 @@ class _Journal:
         self._valid_shares: list[float] = []
         self._board: Any = None
         if tensorboard:
-            self._board = _summary_writer()(str(out / "tensorboard"), purge_step=progress.step or None)
+            self._board = summary_writer()(str(out / "tensorboard"), purge_step=progress.step or None)
 
     def _open(self, path: Path, columns: list[str], rows: Iterable[Sequence[object]]) -> Any:
         buffer = io.StringIO()
