@@ -296,7 +296,8 @@ def test_a_model_too_large_for_its_worker_ends_the_run(monkeypatch: pytest.Monke
 
 
 SCRIPT = f"""
-import sys
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is born without
 from moldesign.chem.molecules import read
 from moldesign.rewards import trust
 from moldesign.rewards.executors import ObjectivePool
