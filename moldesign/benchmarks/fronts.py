@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--prior", default="druglike")
     parser.add_argument("--budget", type=int, default=1000)
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--estimators", default="dap,ahc")
+    parser.add_argument("--estimators", default="dap")
     arguments = parser.parse_args()
     rows = []
     for seed in arguments.seeds.split(","):
