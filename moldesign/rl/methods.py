@@ -22,7 +22,7 @@ from moldesign.rl.choices import ESTIMATORS
 from moldesign.rl.critic import Critic
 from moldesign.rl.memory import Remembered, ReplayMemory
 from moldesign.rl.recipes import RECIPES, independent, one_step
-from moldesign.rl.regularisers import needs_distribution, regularised
+from moldesign.rl.regularisers import REGULARISERS, needs_distribution, regularised
 from moldesign.rl.rollout import Rollout, read, reread
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.updates import Learned, Update
@@ -54,6 +54,7 @@ class Method:
         self.baseline: Baseline = self._of_critic if baseline == "value" else BASELINES[baseline]()
         self._probes = baseline == "greedy"
         self._weighted = "importance" in own
+        self._regularised = any(getattr(settings, name) for name in REGULARISERS)
         self._distribution = (
             self.recipe.distribution or baseline == "least-variance" or needs_distribution(settings)
         )
@@ -141,7 +142,10 @@ class Method:
 
     def loss(self, rollout: Rollout) -> Tensor:
         """Of a rollout that is weighed, regularised."""
-        return regularised(self.recipe.loss(self, rollout), rollout, self.settings, self._shares(rollout))
+        loss = self.recipe.loss(self, rollout)
+        if not self._regularised:  # shares may be dear
+            return loss
+        return regularised(loss, rollout, self.settings, self._shares(rollout))
 
     def rewritten(self, rows: Sequence[Remembered]) -> list[Remembered]:
         """The same molecules in other SMILES; as they were where the vocabulary has no word for that."""

@@ -98,8 +98,13 @@ def _every(method: Method, *_: object) -> Sequences:
 # -- how a rollout is weighed --------------------------------------------------------------------------
 
 
+def _penalised(method: Method, rollout: Rollout) -> Tensor:
+    """(B, T) rewards of each action, less what its distance to the prior costs."""
+    return advantages.step_rewards(rollout, method.settings.kl_coefficient)
+
+
 def _by_return(method: Method, rollout: Rollout) -> Rollout:
-    rewards = advantages.step_rewards(rollout, method.settings.kl_coefficient)
+    rewards = _penalised(method, rollout)
     out = advantages.weighed(rollout, rewards, method.baseline, reward_to_go=method.settings.reward_to_go)
     if method.critic is not None:
         _teach(method, rollout, advantages.to_go(rewards))
@@ -108,13 +113,13 @@ def _by_return(method: Method, rollout: Rollout) -> Rollout:
 
 def _by_return_alone(method: Method, rollout: Rollout) -> Rollout:
     """The penalised reward of each row, and no baseline: every row is there, with its probability."""
-    rewards = advantages.step_rewards(rollout, method.settings.kl_coefficient)
+    rewards = _penalised(method, rollout)
     return advantages.weighed(rollout, rewards, no_baseline)
 
 
 def _by_action_values(method: Method, rollout: Rollout) -> Rollout:
     """Returns less the baseline, and the critic's action values, which then learn what came of each."""
-    rewards = advantages.step_rewards(rollout, method.settings.kl_coefficient)
+    rewards = _penalised(method, rollout)
     out = advantages.weighed(rollout, rewards, method.baseline)
     out = replace(out, action_values=method.values(rollout))
     _teach(method, rollout, rewards.sum(1, keepdim=True).expand(rewards.shape))
@@ -124,7 +129,7 @@ def _by_action_values(method: Method, rollout: Rollout) -> Rollout:
 def _by_critic(method: Method, rollout: Rollout) -> Rollout:
     """Generalised advantages of the drawn rows, the critic then learning their TD(lambda) returns."""
     settings, valid = method.settings, rollout.valid_steps
-    rewards = advantages.step_rewards(rollout, settings.kl_coefficient)
+    rewards = _penalised(method, rollout)
     values = method.values(rollout)[..., 0]
     found = advantages.generalised(rewards, values, valid, gamma=settings.gae_gamma, lam=settings.gae_lambda)
     _teach(method, rollout, found + values)
@@ -134,7 +139,7 @@ def _by_critic(method: Method, rollout: Rollout) -> Rollout:
 
 
 def _by_group(method: Method, rollout: Rollout) -> Rollout:
-    returns = advantages.step_rewards(rollout, method.settings.kl_coefficient).sum(1)
+    returns = _penalised(method, rollout).sum(1)
     return replace(
         rollout,
         advantages=advantages.relative(returns, divide=method.settings.normalise) * rollout.valid_steps,
@@ -156,7 +161,7 @@ def _with_log_z(method: Method, rollout: Rollout) -> Rollout:
 
 def _by_importance(method: Method, rollout: Rollout) -> Rollout:
     settings = method.settings
-    rewards = advantages.step_rewards(rollout, settings.kl_coefficient)
+    rewards = _penalised(method, rollout)
     if settings.importance == "v-trace":
         found, targets = importance.v_trace(
             rollout, rewards, method.values(rollout)[..., 0], cap=settings.importance_cap
@@ -195,7 +200,7 @@ def _teach(method: Method, rollout: Rollout, targets: Tensor) -> None:
 
 def _unordered(method: Method, rollout: Rollout) -> Tensor:
     drawn = rollout.on_policy
-    rewards = advantages.step_rewards(drawn, method.settings.kl_coefficient).sum(1)
+    rewards = _penalised(method, drawn).sum(1)
     return without_replacement.unordered(drawn, rewards)
 
 
