@@ -1,5 +1,6 @@
 """Endpoints: a real server on a real socket, and what it may do wrong."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -132,17 +133,22 @@ def _listening(pid: int) -> int:
     """The port on which a process listens."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        sockets = {
-            link.readlink().as_posix()[8:-1]
-            for link in Path(f"/proc/{pid}/fd").iterdir()
-            if link.readlink().as_posix().startswith("socket:")
-        }
+        sockets = _sockets(pid)
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             cells = line.split()
             if cells[3] == "0A" and cells[9] in sockets:
                 return int(cells[1].split(":")[1], 16)
         time.sleep(0.05)
     raise AssertionError("the example never listened")
+
+
+def _sockets(pid: int) -> set[str]:
+    """The numbers of a process's sockets; what it closes while they are read is left out."""
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(link.readlink().as_posix())
+    return {target[8:-1] for target in found if target.startswith("socket:")}
 
 
 # Secrets
