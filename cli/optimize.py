@@ -96,6 +96,10 @@ def optimize(
     if goal is None and oracle_cmd is None:
         raise UsageError("what to optimise? Name an objective, a TOML file, or --oracle-cmd")
     chosen = OptimizeSettings.of(**{**given.get("settings", {}), **settings})
+    if idle := chosen.unread():
+        typer.echo(
+            f"moldesign: nothing reads {', '.join(idle)} here (estimator {chosen.estimator})", err=True
+        )
 
     from moldesign.records.candidates import NEAREST_FOR
     from moldesign.rewards.external import ExternalScorer

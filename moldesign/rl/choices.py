@@ -16,7 +16,8 @@ class Choice:
 
     Attributes:
         source: the paper.
-        settings: the fields of OptimizeSettings that it reads and others do not.
+        settings: the fields of OptimizeSettings that it reads and not all do.
+        ignores: the fields that all others read and it does not.
         defaults: of fields, where the estimator's default is not the model's.
         off_policy: whether the drawn rows of its loss may be what an earlier agent drew.
         rehearses: whether remembered molecules alone make a loss, so that it can have replay_rounds.
@@ -27,6 +28,7 @@ class Choice:
     source: str
     settings: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    ignores: tuple[str, ...] = ()
     off_policy: bool = False
     rehearses: bool = False
     replays: bool = True
@@ -65,8 +67,9 @@ ESTIMATORS: dict[str, Choice] = {
     "trpo": Choice(
         "natural gradient within a trust region of KL, by conjugate gradients and a line search",
         "Schulman et al. 2015",
-        (*_GAE, "trust_region", "cg_iterations", "cg_damping"),
+        (*_GAE, "trust_region", "cg_iterations", "cg_rows", "cg_damping"),
         _NO_REPLAY,
+        ("learning_rate", "clip_norm"),
     ),
     "ahc": Choice(
         "Augmented Hill-Climb: dap on the best part of the batch",
@@ -140,11 +143,15 @@ ESTIMATORS: dict[str, Choice] = {
     "exact": Choice(
         "enumerates every sequence: for priors of a few tokens and lengths of a few",
         "the definition of the expectation",
-        ("kl_coefficient", "max_length"),
+        ("kl_coefficient",),
         {"diversity": False, **_NO_REPLAY},
+        ("batch_size", "temperature"),
         replays=False,
     ),
 }
+
+#: The fields that some of them read and not all.
+SOME = frozenset(name for choice in ESTIMATORS.values() for name in choice.settings)
 
 #: What a setting of that name can be; their code is in `baselines`, `critic` and `importance`.
 BASELINES = (

@@ -250,6 +250,7 @@ def _naturally(method: Method, rollout: Rollout) -> Learned:
         radius=method.trust_region,
         iterations=settings.cg_iterations,
         damping=settings.cg_damping,
+        rows=settings.cg_rows,
         finite=method.update.finite,
     )
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from moldesign.errors import UsageError, nearest
-from moldesign.rl.choices import BASELINES, ESTIMATORS, IMPORTANCE
+from moldesign.rl.choices import BASELINES, ESTIMATORS, IMPORTANCE, SOME
 from moldesign.settings import build
 
 _DEFAULT_BUDGET = 10_000
@@ -70,6 +70,7 @@ class OptimizeSettings(BaseModel):
     )
     trust_region: float = Field(0.003, gt=0, description="trpo: KL of a step at most, in nats an action.")
     cg_iterations: int = Field(8, ge=1, description="trpo: iterations of conjugate gradients.")
+    cg_rows: int = Field(16, ge=1, description="trpo: rows of the batch that the Fisher matrix is of.")
     cg_damping: float = Field(0.01, ge=0, description="trpo: of the identity, added to the Fisher matrix.")
     log_z_learning_rate: float = Field(0.1, gt=0, description="tb: learning rate of log Z.")
     importance: str = Field(
@@ -184,6 +185,17 @@ class OptimizeSettings(BaseModel):
         if settings.budget is None and settings.max_steps is None and settings.max_hours is None:
             settings = settings.model_copy(update={"budget": _DEFAULT_BUDGET})
         return settings
+
+    def unread(self) -> list[str]:
+        """The settings at something else than their default that change nothing beside the others."""
+        chosen = ESTIMATORS[self.estimator]
+        idle = {*chosen.ignores, *(SOME.difference(chosen.settings))}
+        if "importance" in chosen.settings and self.importance == "v-trace":
+            idle.add("baseline")
+        if not self.diversity:
+            idle |= {"purge", "bucket_size", "diversity_min_score"}
+        plain = OptimizeSettings.of(estimator=self.estimator)
+        return [name for name in sorted(idle) if getattr(self, name) != getattr(plain, name)]
 
 
 def _one_of(name: str, names: Sequence[str]) -> str:

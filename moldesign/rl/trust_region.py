@@ -26,6 +26,7 @@ def natural_step(
     radius: float,
     iterations: int,
     damping: float,
+    rows: int,
     finite: Callable[[float], bool] = math.isfinite,
 ) -> Learned:
     """Solve F s = g by conjugate gradients, go along s to the radius, and back until the loss has fallen.
@@ -36,6 +37,7 @@ def natural_step(
     Args:
         rollout: with its distribution. radius: the largest mean KL(old || new), in nats an action.
         iterations: of conjugate gradients. damping: of the identity that is added to F.
+        rows: of the rollout that F is of; the gradient, the radius and the fall are of all (appendix C.1).
         finite: whether the norm of the gradient is.
     """
     parameters = list(agent.network.parameters())
@@ -45,7 +47,7 @@ def natural_step(
     before = float(value.detach())
     if not finite(norm) or norm == 0:
         return Learned(before, norm, {"step_kl": 0.0})
-    fisher = Fisher(agent, rollout, reread, parameters)
+    fisher = Fisher(agent, reread(rollout.rows(range(min(rows, len(rollout))))), reread, parameters)
     direction = conjugate_gradients(
         lambda vector: fisher.product(vector) + damping * vector, -gradient, iterations
     )

@@ -11,7 +11,7 @@ from moldesign.benchmarks.fronts import TASKS, WAYS, draw_curves, measure, media
 
 @pytest.mark.parametrize("way", ["arithmetic mean, schedule", "chebyshev, drawn weights"])
 def test_a_curve_grows_to_the_hypervolume_of_the_end(small_prior: Path, way: str) -> None:
-    row = measure(way, 0, task="two sizes", estimator="ahc", prior=str(small_prior), budget=100)
+    row = measure(way, 0, task="two drugs", estimator="ahc", prior=str(small_prior), budget=100)
     assert row["calls"] == 100
     assert row["curve"] == sorted(row["curve"])
     assert len(row["curve"]) == 2

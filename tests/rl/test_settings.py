@@ -85,3 +85,19 @@ def test_replay_that_an_estimator_has_no_use_for_is_refused(values: dict[str, An
 def test_stored_trajectories_are_drawn_evenly() -> None:
     settings = OptimizeSettings.of(estimator="off-policy")
     assert (settings.replay_keep, settings.replay_weights) == ("recent", "uniform")
+
+
+@pytest.mark.parametrize(
+    ("values", "idle"),
+    [
+        ({"estimator": "reinforce", "sigma": 60.0, "epochs": 2}, ["epochs", "sigma"]),
+        ({"estimator": "reinforce", "baseline": "value"}, []),
+        ({"estimator": "trpo", "learning_rate": 1e-3, "trust_region": 0.01}, ["learning_rate"]),
+        ({"estimator": "off-policy", "importance": "v-trace", "baseline": "none"}, ["baseline"]),
+        ({"estimator": "off-policy", "baseline": "none"}, []),
+        ({"estimator": "augmented-memory", "diversity": False, "bucket_size": 5}, ["bucket_size"]),
+        ({"estimator": "exact", "batch_size": 8}, ["batch_size"]),
+    ],
+)
+def test_what_changes_nothing_is_named(values: dict[str, Any], idle: list[str]) -> None:
+    assert OptimizeSettings.of(**values).unread() == idle
