@@ -109,8 +109,8 @@ def save_policy(
     write_tensors(path, tensors, {_KEY: header.model_dump_json()})
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """Write a safetensors file, whole or not at all; its SHA-256.
 
     Raises:
         ResourceError: it cannot be written.
@@ -121,6 +121,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
             temporary.write_bytes(content)
     except OSError as error:
         raise ResourceError(f"{path}: cannot be written ({error.strerror or error})") from None
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -106,6 +106,24 @@ class Watch:
             return f"nothing new in {_STALE_STEPS} steps"
         return ""
 
+    def state(self) -> dict[str, Any]:
+        """Counts, best scores, and the seconds since the start."""
+        return {
+            "step": self.step,
+            "best": self._best,
+            "steps_without_gain": self._steps_without_gain,
+            "stale_steps": self._stale_steps,
+            "seconds": time.monotonic() - self._started,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state: the hours until then count."""
+        self.step = state["step"]
+        self._best = [*state["best"]]
+        self._steps_without_gain = state["steps_without_gain"]
+        self._stale_steps = state["stale_steps"]
+        self._started = time.monotonic() - state["seconds"]
+
     def take_in(
         self,
         evaluations: Sequence[Evaluation],
