@@ -22,6 +22,7 @@ _COMMANDS = {
         "optimize:optimize",
         "Design molecules that score well, and write them to candidates.csv in the run directory.",
     ),
+    "resume": ("resume:resume", "Go on with a run that was killed, interrupted or done."),
     "sample": (
         "sample:sample",
         "Draw molecules from a prior; exactly N rows, invalid and repeated ones too unless asked otherwise.",
@@ -32,6 +33,7 @@ _COMMANDS = {
     ),
     "pretrain": ("pretrain:pretrain", "Train a prior on corpora of molecules, from nothing."),
     "finetune": ("pretrain:finetune", "Train a prior further on a small set of molecules."),
+    "ledger": ("ledger:app", "The oracle calls of a run, also of one that is going on."),
     "estimators": (
         "estimators:estimators",
         "List the gradient estimators of `moldesign optimize --estimator`.",

@@ -47,7 +47,9 @@ def load_state(path: Path) -> dict[str, Any]:
             return state
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"{path}: not the state of a run") from None
-    raise CheckpointError(f"{path}: a state of schema {schema}; this version reads {_SCHEMA}: upgrade moldesign")
+    raise CheckpointError(
+        f"{path}: a state of schema {schema}; this version reads {_SCHEMA}: upgrade moldesign"
+    )
 
 
 def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -80,7 +80,9 @@ class Course:
     def _halve(self, rows: int) -> None:
         size = self.method.settings.batch_size // 2
         if not size:
-            raise ResourceError("out of memory for a single molecule: free some, or use a smaller prior") from None
+            raise ResourceError(
+                "out of memory for a single molecule: free some, or use a smaller prior"
+            ) from None
         self._run.oracle.collect()
         self.in_flight.clear()
         self.rows = rows
@@ -114,7 +116,7 @@ class Course:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state; the oracle has its own part of it already, and gets what was in flight again."""
+        """Go on from a state. The oracle has its part of it already, and gets what was in flight again."""
         self.rows = state["rows"]
         self.method.settings = self.method.settings.model_copy(update={"batch_size": state["batch_size"]})
         self.method.restore(state["method"])

@@ -69,7 +69,7 @@ def resume(
     What was scored is not scored again, save what scorers had in hand when the run died.
 
     Args:
-        objective: of a run whose objective was Python or a command: the same again. Others are in the directory.
+        objective: of a run whose objective was Python or a command: the same again; others are in the files.
         limits: budget, max_steps, max_hours, target, patience: other ones than the run had, or workers.
 
     Raises:
@@ -88,6 +88,10 @@ def _loop(run: Run, should_stop: Callable[[], bool]) -> Run:
         preference, watch, in_flight = course.preference, course.watch, course.in_flight
 
         while True:
+            # Who interrupts leaves between two steps, with what is in flight kept for the next time.
+            reason = watch.stop_reason(len(in_flight))
+            if reason and (not in_flight or watch.interrupted):
+                break
             with course.attempt():
                 with phase("weigh"):
                     preference.begin_step(watch.progress)
@@ -95,7 +99,7 @@ def _loop(run: Run, should_stop: Callable[[], bool]) -> Run:
                     again = method.recall(replay, course.generator)
 
                 # Draw. With overlap one batch ahead: scorers have it while the one before is learned from.
-                while len(in_flight) <= chosen.overlap and not watch.stop_reason(len(in_flight)):
+                while len(in_flight) <= chosen.overlap and not watch.limit(len(in_flight)):
                     with phase("draw"):
                         drawn = method.draw(first_index=course.rows, again=again)
                         written = run.agent.decode(drawn)
@@ -115,8 +119,8 @@ def _loop(run: Run, should_stop: Callable[[], bool]) -> Run:
                 with phase("score"):
                     evaluations = asked.result()
 
-                # Weigh. What failed, or found the budget spent, has no reward and no part in the step; what
-                # is no molecule earns nothing, or as little as the worst of the batch where scores go below 0.
+                # Weigh. What failed, or found the budget spent, has no reward and no part in the step. What
+                # is no molecule earns nothing, or as little as the worst of the batch if scores go below 0.
                 with phase("weigh"):
                     worth = preference.rewards(evaluations)
                     valid = np.array([one.status != "invalid" for one in evaluations])
@@ -165,5 +169,6 @@ def _loop(run: Run, should_stop: Callable[[], bool]) -> Run:
                 report = replace(report, rolled_back=course.guard.look(report))
                 run.record_step(report, course.state)
         run.stop(watch.stop_reason(), course.state)
+        run.collect()
         run.finish()
     return run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import sys
 import tempfile
@@ -40,7 +39,7 @@ from moldesign.records.ledger import Ledger, LedgerRow
 from moldesign.records.run import RunDirectory
 from moldesign.records.timeline import Timeline
 from moldesign.rewards import trust
-from moldesign.rewards.component import front_points
+from moldesign.rewards.component import PYTHON, front_points
 from moldesign.rewards.executors import ObjectivePool, open_evaluator
 from moldesign.rewards.fronts import hypervolume_curve, on_front
 from moldesign.rewards.loading import load_objective
@@ -352,7 +351,8 @@ class Run:
     ) -> None:
         try:
             if error is not None and not self._finished:
-                self._collect(error)
+                if not isinstance(error, RewardError):
+                    self.collect()
                 if self.oracle.calls:
                     # What was paid for is exported whatever went wrong; the error goes on its way after.
                     self.stop(type(error).__name__)
@@ -367,9 +367,9 @@ class Run:
             if self._scratch is not None:
                 self._scratch.cleanup()
 
-    def _collect(self, error: BaseException) -> None:
-        """Wait for what workers have in hand, and record it; not where the objective is what broke."""
-        if self.oracle.in_hand and not isinstance(error, RewardError):
+    def collect(self) -> None:
+        """Wait for what workers have in hand, and record it."""
+        if self.oracle.in_hand:
             sys.stderr.write(f"{self.oracle.in_hand} molecules are still being scored; Ctrl-C leaves them\n")
             with contextlib.suppress(MoldesignError, KeyboardInterrupt):
                 self.oracle.collect()
@@ -437,10 +437,19 @@ def _objective(directory: RunDirectory, config: Mapping[str, Any], given: Any) -
     """
     stored = config.get("objective", {})
     if given is None:
-        if "python" in json.dumps(stored):
+        if _holds_python(stored):
             raise UsageError(f"{directory.path}: its objective is Python or a command; give it again")
-        return Objective.from_table(stored, directory.config.read_text(encoding="utf-8"), str(directory.config))
+        return Objective.from_table(
+            stored, directory.config.read_text(encoding="utf-8"), str(directory.config)
+        )
     return load_objective(given)
+
+
+def _holds_python(stored: Any) -> bool:
+    """Whether an objective as plain data has a reward that is code."""
+    if isinstance(stored, Mapping):
+        return stored.get("reward") == PYTHON or any(map(_holds_python, stored.values()))
+    return isinstance(stored, list) and any(map(_holds_python, stored))
 
 
 def _check_room(path: Path, policy: Policy) -> None:
@@ -452,7 +461,8 @@ def _check_room(path: Path, policy: Policy) -> None:
     free = shutil.disk_usage(path).free
     if free < needed:
         raise ResourceError(
-            f"{path}: {free / 2**20:,.0f} MiB free, and a run needs {needed / 2**20:,.0f}: free some disk space"
+            f"{path}: a run needs {needed / 2**20:,.0f} MiB and {free / 2**20:,.0f} are free; "
+            "free some disk space"
         )
 
 
