@@ -44,7 +44,7 @@ from moldesign.rewards.executors import ObjectivePool, open_evaluator
 from moldesign.rewards.fronts import hypervolume_curve, on_front
 from moldesign.rewards.loading import load_objective
 from moldesign.rewards.objective import Objective
-from moldesign.rewards.oracle import Evaluation, Oracle
+from moldesign.rewards.oracle import Evaluation, Oracle, Status
 from moldesign.rl.checkpoints import KEPT, Checkpoints
 from moldesign.rl.recipes import check_prior
 from moldesign.rl.settings import OptimizeSettings
@@ -468,7 +468,7 @@ def _check_room(path: Path, policy: Policy) -> None:
 
 def _evaluation(row: LedgerRow) -> Evaluation:
     """What the ledger says of a call, as the oracle said it."""
-    status = "failed" if row.status == "failed" else "scored"
+    status: Status = "failed" if row.status == "failed" else "scored"
     return Evaluation(row.smiles, status, row.score, row.raw, row.shaped, row.reason, row.call)
 
 
