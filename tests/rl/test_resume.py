@@ -92,7 +92,8 @@ def test_the_continuation_is_the_run_that_was_never_interrupted(
         "seed": 3,
         "max_steps": 16,
         "bucket_size": 5,
-    } | SETTINGS[name]
+        **SETTINGS[name],
+    }
     optimize("qed", out=tmp_path / "whole", export=QUICK, **settings)
     # A state after every step: it goes on from 6. A state now and then: it goes on from the start.
     run_until(7, "qed", tmp_path / "often", checkpoint_minutes=0, **settings)
