@@ -14,7 +14,7 @@ READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-reliability bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ demo: $(READY) ## Design drug-like molecules: 3,000 oracle calls, a few minutes 
 	$(BIN)/moldesign optimize druglike --budget 3000 --seed 0 -o $(OUT)
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY) lint-docker layout ## Lint, format, types, import rules
 	$(BIN)/ruff check .
@@ -89,6 +89,10 @@ bench-speed: $(READY) ## Speed beside smiles-rnn and beside the machine's limits
 
 bench-scaling: $(READY) ## What a call costs after 1,000, 10,000 and 100,000 of them, into docs/results/scaling.json (15 minutes)
 	$(BIN)/python -m moldesign.benchmarks.scaling --out docs/results/scaling.json
+
+bench-reliability: $(READY) ## Kill runs at 100 random moments, fail every write, score a million molecules (20 minutes)
+	MOLDESIGN_TEST_EVERY_NTH_WRITE=1 $(BIN)/python -m pytest -q tests/rl/test_resume.py -k write_fails
+	$(BIN)/python -m moldesign.benchmarks.reliability --out docs/results/reliability.json
 
 bench-gpu: $(READY) ## Speed on the first CUDA device, into docs/results/gpu.json (10 minutes)
 	$(BIN)/moldesign benchmark gpu --output docs/results/gpu.json --force

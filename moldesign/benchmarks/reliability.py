@@ -1,4 +1,4 @@
-"""Runs killed at random moments and taken up again, held against runs that nothing happened to.
+"""Runs killed at random moments and taken up again, held against runs that nothing happened to; memory.
 
 Run as `python -m moldesign.benchmarks.reliability --out FILE`; `make bench-reliability` does.
 """
@@ -21,10 +21,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from moldesign.assets import corpus_path
 from moldesign.benchmarks.results import write_result
+from moldesign.chem.molecules import read
 from moldesign.errors import MoldesignError, ResourceError
+from moldesign.language import corpus
 from moldesign.records.ledger import Ledger
 from moldesign.records.run import RunDirectory
+from moldesign.rewards.loading import load_objective
 
 #: Scores by length, and writes down every molecule that it is asked for, on the disk before it answers.
 SCORER = """\
@@ -52,6 +56,7 @@ RUNS: dict[str, list[str]] = {
     "checkpoints seldom": ["--checkpoint-minutes", "0.02"],
     "two threads": ["--threads", "2"],
 }
+_BATCH = 1000
 _FILES = ("steps.csv", "candidates.csv", "checkpoint/agent.safetensors")
 
 
@@ -178,6 +183,24 @@ def measure(
         return {"run": name, "calls": calls, **found, "differences": differences(whole, out)}
 
 
+def memory(molecules: int, every: int) -> list[dict[str, float]]:
+    """Resident memory of this process, MB, while molecules of a shipped corpus are read and scored."""
+    smiles = corpus.load(corpus_path("zinc250k"))
+    objective = load_objective("druglike")
+    rows = []
+    for first in range(0, molecules, _BATCH):
+        batch = [smiles[(first + i) % len(smiles)] for i in range(_BATCH)]
+        objective.evaluate([read(text) for text in batch])
+        if (first + _BATCH) % every == 0:
+            rows.append({"molecules": first + _BATCH, "resident_mb": round(_resident_mb(), 1)})
+    return rows
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 1 where a run that was killed is another one than the run that was not."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -187,6 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=12, help="of each run")
     parser.add_argument("--longest", type=float, default=2.0, help="seconds that a run lives at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--molecules", type=int, default=1_000_000, help="scored, memory looked at")
     arguments = parser.parse_args(argv)
     rows = []
     try:
@@ -201,8 +225,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             sys.stderr.write(json.dumps(row) + "\n")
             rows.append(row)
+        grown = memory(arguments.molecules, max(_BATCH, arguments.molecules // 10))
         total = {key: sum(row[key] for row in rows) for key in ("kills", "in_loop", "repeated")}
-        found = {"prior": arguments.prior, "steps": arguments.steps, "total": total, "rows": rows}
+        found = {
+            "prior": arguments.prior,
+            "steps": arguments.steps,
+            "total": total,
+            "rows": rows,
+            "memory": grown,
+        }
         write_result(arguments.out, "moldesign.benchmarks.reliability", found)
     except MoldesignError as error:
         sys.stderr.write(f"{error}\n")

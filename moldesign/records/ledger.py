@@ -369,6 +369,8 @@ def _explain(path: Path, error: sqlite3.Error | json.JSONDecodeError) -> Moldesi
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
         return ResourceError(f"{path}: the disk is full: free some space")
+    if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
+        return ResourceError(f"{path}: cannot be written or read ({error}): look for room on the disk")
     if isinstance(error, sqlite3.IntegrityError):
         return CheckpointError(f"{path}: a call that is in the ledger already ({error})")
     if isinstance(error, sqlite3.OperationalError):

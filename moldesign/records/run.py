@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -152,6 +153,11 @@ class RunDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def discard(self) -> None:
+        """Remove the directory that `create` has made, or has found empty, and give the lock back."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.close()
 
     def __enter__(self) -> Self:
         return self

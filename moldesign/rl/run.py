@@ -109,9 +109,11 @@ class Run:
         self._export = export
         self.saved = saved
         self._step = 0 if saved is None else saved["watch"]["step"]
-        self._ledger = Ledger(directory.ledger, self.oracle.labels)
-        self._steps = StepsJournal(directory.steps, keep=self._step)
-        self._log = EventLog(directory.log)
+        with contextlib.ExitStack() as opened:
+            self._ledger = opened.enter_context(Ledger(directory.ledger, self.oracle.labels))
+            self._steps = opened.enter_context(StepsJournal(directory.steps, keep=self._step))
+            self._log = opened.enter_context(EventLog(directory.log))
+            self._records = opened.pop_all()
         self._checkpoints = Checkpoints(directory.checkpoint)
         self._finished = False
         self._last_checkpoint = time.monotonic()
@@ -144,25 +146,31 @@ class Run:
             check_prior(settings, policy)
             scratch = tempfile.TemporaryDirectory(prefix="moldesign-") if out is None else None
             directory = RunDirectory.create(Path(scratch.name) / "run" if scratch else Path(str(out)))
-            _check_room(directory.path, policy)
-            run = cls(
-                policy.clone(),
-                policy,
-                provenance,
-                resolved,
-                evaluator,
-                settings,
-                directory,
-                scratch,
-                _watcher(progress),
-                export or {},
-                clock,
-            )
-        directory.write_config(_config(prior, settings, resolved))
-        directory.write_environment(
-            seed=settings.seed, threads=torch.get_num_threads(), trusted=trust.trusted()
-        )
-        run._log.write("started", prior=str(prior), components=list(run.oracle.labels))
+            try:
+                _check_room(directory.path, policy)
+                directory.write_config(_config(prior, settings, resolved))
+                directory.write_environment(
+                    seed=settings.seed, threads=torch.get_num_threads(), trusted=trust.trusted()
+                )
+                run = cls(
+                    policy.clone(),
+                    policy,
+                    provenance,
+                    resolved,
+                    evaluator,
+                    settings,
+                    directory,
+                    scratch,
+                    _watcher(progress),
+                    export or {},
+                    clock,
+                )
+                with run._closed_on_error():
+                    run._log.write("started", prior=str(prior), components=list(run.oracle.labels))
+            except BaseException:
+                # Nothing is scored yet: as if it had never been begun.
+                directory.discard()
+                raise
         return run
 
     @classmethod
@@ -206,20 +214,32 @@ class Run:
                     None,
                     saved,
                 )
+                with run._closed_on_error():
+                    run._take_up()
+                    directory.write_config(_config(prior, settings, resolved))
         except BaseException:
             directory.close()
             raise
-        lost = run._ledger.reserved()
-        run._ledger.release(lost)
-        state = run.oracle.state() if saved is None else saved["oracle"]
-        run.oracle.restore((_evaluation(row) for row in run._ledger.rows()), state)
-        if saved is not None:
-            run.clock.restore(saved["clock"])
-        directory.write_config(_config(prior, settings, resolved))
-        run._log.write(
-            "resumed", step=run._step, calls=run.oracle.calls, paid=run.oracle.paid, under_way=len(lost)
-        )
         return run
+
+    def _take_up(self) -> None:
+        """Give the oracle what the ledger holds, and forget what was under way when the run died."""
+        lost = self._ledger.reserved()
+        self._ledger.release(lost)
+        state = self.oracle.state() if self.saved is None else self.saved["oracle"]
+        self.oracle.restore((_evaluation(row) for row in self._ledger.rows()), state)
+        if self.saved is not None:
+            self.clock.restore(self.saved["clock"])
+        calls, paid = self.oracle.calls, self.oracle.paid
+        self._log.write("resumed", step=self._step, calls=calls, paid=paid, under_way=len(lost))
+
+    @contextlib.contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._records.close()
+            raise
 
     def record_step(self, report: StepReport, state: Callable[[], dict[str, Any]]) -> None:
         """Write a row of steps.csv, tell who watches, and keep the state now and then."""
@@ -358,9 +378,7 @@ class Run:
                     self.stop(type(error).__name__)
                     self.finish()
         finally:
-            self._ledger.close()
-            self._steps.close()
-            self._log.close()
+            self._records.close()
             if not isinstance(self._evaluator, Objective):
                 self._evaluator.close()
             self._directory.close()

@@ -101,6 +101,8 @@ def test_a_signal_ends_the_run_with_everything_saved(
     finally:
         process.kill()
     assert process.returncode == code, err
+    with pytest.raises(ProcessLookupError):  # its workers are gone with it
+        os.killpg(process.pid, 0)
     assert "stopping after this step" in err
     assert "Traceback" not in err
     facts = json.loads(said.splitlines()[-1])

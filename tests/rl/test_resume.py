@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import math
+import os
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from moldesign.benchmarks.reliability import differences
 from moldesign.errors import CheckpointError, NonFiniteTrainingError, ResourceError, RewardError, UsageError
 from moldesign.policy.checkpoint import Provenance, load_policy
 from moldesign.policy.policy import Policy
+from moldesign.records.files import Appender, write_error
 from moldesign.records.ledger import Ledger
 from moldesign.records.run import RunDirectory, RunLocked
 from moldesign.rewards.objective import Objective
@@ -231,6 +236,90 @@ def test_what_the_scorers_had_when_the_run_died_is_scored_again_and_only_that(
     resume(tmp_path / "broken", objective=second, export=QUICK)
     assert [*first.smiles[:paid], *second.smiles] == whole.smiles
     assert differences(tmp_path / "whole", tmp_path / "broken") == []
+
+
+# -- a disk that fails -------------------------------------------------------------------------------------
+
+
+class Disk:
+    """Fails at one of the moments at which a run writes: a sync, a line, a transaction."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.writes, self.fails_at = 0, 0
+        fsync, append, transaction = os.fsync, Appender.append, Ledger._transaction
+
+        def syncing(handle: int) -> None:
+            self.write()
+            fsync(handle)
+
+        def appending(lines: Appender, line: str) -> None:
+            try:
+                self.write()
+            except OSError as error:
+                raise write_error(lines.path, error) from None
+            append(lines, line)
+
+        def transacting(ledger: Ledger) -> Any:
+            if self.writes + 1 == self.fails_at:
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                self.writes += 1
+                raise error
+            self.write()
+            return transaction(ledger)
+
+        patch.setattr(os, "fsync", syncing)
+        patch.setattr(Appender, "append", appending)
+        patch.setattr(Ledger, "_transaction", transacting)
+
+    def write(self) -> None:
+        self.writes += 1
+        if self.writes == self.fails_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+#: 1 for every write that there is, as `make bench-reliability` has it.
+NTH = int(os.environ.get("MOLDESIGN_TEST_EVERY_NTH_WRITE", "6"))
+
+
+def test_whichever_write_fails_nothing_is_lost(
+    small_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {
+        "prior": small_prior, "batch_size": 8, "seed": 3, "max_steps": 3, "checkpoint_minutes": 0,
+    }  # fmt: skip
+    disk = Disk(monkeypatch)
+    optimize("qed", out=tmp_path / "whole", export=QUICK, **settings)
+    total, refused = disk.writes, 0
+    assert total > 30
+    for n in range(1, total + 1, NTH):
+        disk.writes, disk.fails_at = 0, n
+        out = tmp_path / str(n)
+        try:
+            with pytest.raises(ResourceError, match="No space left|disk is full"):
+                optimize("qed", out=out, export=QUICK, **settings)
+        except UsageError:  # before there was a run
+            refused += 1
+        disk.fails_at = 0
+        if not (out / "config.toml").exists():
+            refused += 1
+            continue
+        resume(out, export=QUICK)
+        assert differences(tmp_path / "whole", out) == [], n
+    assert refused < 3 + 12 / NTH
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    small_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"prior": small_prior, "batch_size": 12, "seed": 3, "max_steps": 5}
+    optimize("qed", out=tmp_path / "whole", export=QUICK, **settings)
+    hours = itertools.cycle([4e9, 0.0, 1e9, -5.0])
+    monkeypatch.setattr("time.time", lambda: next(hours))
+    run_until(3, "qed", tmp_path / "run", max_hours=1.0, **settings)
+    run = resume(tmp_path / "run", export=QUICK)
+    assert run.stopped_by == "steps done"
+    assert differences(tmp_path / "whole", tmp_path / "run") == []
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------
