@@ -113,16 +113,16 @@ def test_the_continuation_is_the_run_that_was_never_interrupted(
 
 @pytest.mark.parametrize("kind", ["drawn", "schedule", "pareto"])
 def test_weights_that_move_go_on_where_they_were(small_prior: Path, tmp_path: Path, kind: str) -> None:
-    how: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "drawn": {"weighting": {"kind": "drawn"}},
         "schedule": {"weighting": {"kind": "schedule", "final": {"mw": 5.0}}},
         "pareto": {"combination": "pareto"},
-    }[kind]
+    }
     components = [
         {"reward": "qed"},
         {"reward": "mw", "shaping": {"kind": "gaussian", "mean": 100, "sd": 30}},
     ]
-    objective = Objective.model_validate({"components": components, **how})
+    objective = Objective.model_validate({"components": components, **ways[kind]})
     settings: dict[str, Any] = {
         "prior": small_prior,
         "batch_size": 12,
