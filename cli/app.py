@@ -22,7 +22,10 @@ _COMMANDS = {
         "optimize:optimize",
         "Design molecules that score well, and write them to candidates.csv in the run directory.",
     ),
-    "resume": ("resume:resume", "Go on with a run that was killed, interrupted or done."),
+    "resume": (
+        "resume:resume",
+        "Go on with a run that was killed, interrupted or done, as if nothing had happened.",
+    ),
     "sample": (
         "sample:sample",
         "Draw molecules from a prior; exactly N rows, invalid and repeated ones too unless asked otherwise.",
