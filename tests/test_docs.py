@@ -46,6 +46,7 @@ PAGES = [
     "README.md",
     "docs/corpora.md",
     "docs/dry-run.md",
+    "docs/environment.md",
     "docs/estimators.md",
     "docs/execution.md",
     "docs/external-scorers.md",
