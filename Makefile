@@ -14,7 +14,7 @@ READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-reliability bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-reliability bench-gpu audit ring-systems reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,16 @@ bench-reliability: $(READY) ## Kill runs at 100 random moments, fail every write
 bench-gpu: $(READY) ## Speed on the first CUDA device, into docs/results/gpu.json (10 minutes)
 	$(BIN)/moldesign benchmark gpu --output docs/results/gpu.json --force
 
+# The tools stand in an environment of their own: what they need is none of what they look at.
+audit: $(READY) ## Known vulnerabilities, an SBOM into dist/, licences of all dependencies into docs/licences.md
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt -e '.[dev,metrics,peers]'
+	@test -x .cache/audit/bin/python || $(PYTHON) -m venv .cache/audit
+	$(BIN)/python -c "import tomllib; from pathlib import Path; \
+	  print(*tomllib.loads(Path('pyproject.toml').read_text())['project']['optional-dependencies']['audit'], sep='\n')" \
+	  > .cache/audit/requirements.txt
+	.cache/audit/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -r .cache/audit/requirements.txt
+	$(BIN)/python -m moldesign.benchmarks.audit --tools .cache/audit/bin
+
 ring-systems: $(READY) ## Count the ring systems of the shipped corpora anew, into data/ (6 minutes)
 	$(BIN)/python -c "from pathlib import Path; from moldesign.language.ring_systems import make_table; \
 	  make_table(Path('data/ring_systems.tsv.xz'))"
@@ -116,7 +126,7 @@ prove-docker: ## Replay the Dockerfile in a chroot (root, Debian; several minute
 constraints: ## Remake constraints.txt from the newest releases (Python 3.11)
 	rm -rf .cache/constraints
 	$(PYTHON) -m venv .cache/constraints
-	.cache/constraints/bin/python -m pip install --quiet $(PIP_EXTRA) '.[dev,metrics,peers]'
+	.cache/constraints/bin/python -m pip install --quiet $(PIP_EXTRA) '.[audit,dev,metrics,peers]'
 	{ sed -n '/^#/p' constraints.txt; \
 	  .cache/constraints/bin/python -m pip freeze --all --exclude moldesign-rl --exclude pip | \
 	  sed 's/+.*//' | grep -v -i -E '^(nvidia|cuda|triton)'; } > .cache/constraints.txt

@@ -50,6 +50,7 @@ _COMMANDS = {
         "List the priors at hand: shipped ones and those in the cache folder.",
     ),
     "corpora": ("corpora:app", "List, clean and fetch corpora of molecules."),
+    "doctor": ("doctor:doctor", "Check this machine and this install, and say in plain words what to do."),
     "benchmark": ("benchmark:app", "Measure how fast this machine draws, trains and optimises."),
 }
 

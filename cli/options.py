@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -31,7 +30,7 @@ ThreadsOption = Annotated[
         "--threads",
         min=1,
         envvar="MOLDESIGN_THREADS",
-        help="Threads of the network; default: the processors there are.",
+        help="Threads of the network; default: OMP_NUM_THREADS, or the processors that it may use.",
     ),
 ]
 TrustOption = Annotated[
@@ -146,20 +145,6 @@ def failure_lines(table: pd.DataFrame, most: int = 3) -> list[str]:
 
 def set_threads(threads: int | None) -> None:
     """Let torch use so many threads; by default OMP_NUM_THREADS, else the processors it may use."""
-    import torch
+    from moldesign.policy.threads import use_threads
 
-    # torch has read OMP_NUM_THREADS, by which a user or torchrun divides a machine among processes.
-    if threads is not None or not os.environ.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(threads or usable_processors())
-
-
-def usable_processors() -> int:
-    """Processors this process may use: its affinity, and the CPU quota of its control group."""
-    count = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no control group of version 2: the affinity is all there is to know
-    return count
+    use_threads(threads)

@@ -47,6 +47,7 @@ PAGES = [
     "README.md",
     "docs/corpora.md",
     "docs/dry-run.md",
+    "docs/environment.md",
     "docs/estimators.md",
     "docs/execution.md",
     "docs/external-scorers.md",

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import lzma
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from moldesign.errors import DataError, ResourceError, UsageError
 from moldesign.files import atomic_write, sha256
 from moldesign.language.reading import Entry, MoleculeFile, file_format
 from moldesign.language.workers import Answer, Workers
+from moldesign.limits import usable_processors
 
 #: Rows that go to a worker together: about a tenth of a second of work.
 BATCH_SIZE = 256
@@ -154,7 +154,7 @@ def prepare(
         raise UsageError(f"{output}: a corpus is written as .smi or .csv, plain, .gz, .xz or .zst")
     report = Preparation(output, list(sources))
     seen = SeenHashes()
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or usable_processors()
     work = partial(clean, standard=standard or Standard())
     with ExitStack() as stack:
         corpus = stack.enter_context(open_corpus(output))

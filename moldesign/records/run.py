@@ -5,14 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import platform
-import shlex
 import shutil
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,16 +15,8 @@ from typing import Any, Self
 import tomli_w
 
 from moldesign.errors import CheckpointError
+from moldesign.records.environment import environment
 from moldesign.records.files import remove_stale, write_error, write_text
-
-_PACKAGES = {
-    "moldesign": "moldesign-rl",
-    "torch": "torch",
-    "rdkit": "rdkit",
-    "numpy": "numpy",
-    "pandas": "pandas",
-}
-
 
 _LOCK = ".lock"
 
@@ -191,14 +178,25 @@ class RunDirectory:
         threads: int | None,
         command: Sequence[str] | None = None,
         trusted: Mapping[str, str] | None = None,
+        inputs: Any = (),
+        device: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write environment.json. `command` is this process's command line unless given.
+        """Write environment.json: what `environment` gives, of the same arguments, and what is trusted.
 
         Args:
             trusted: SHA-256, by path, of the files that the user allowed to run.
         """
-        facts = {**environment(seed=seed, threads=threads, command=command), "trusted": dict(trusted or {})}
+        facts = environment(seed=seed, threads=threads, command=command, inputs=inputs, device=device)
+        facts["trusted"] = dict(trusted or {})
         write_text(self.environment, json.dumps(facts, indent=2) + "\n")
+
+    def read_environment(self) -> dict[str, Any]:
+        """What environment.json says; nothing where it is not there, or is not whole: a run goes on without."""
+        try:
+            found = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _refuse_what_is_there(self) -> None:
         if not self.path.exists() and not self.path.is_symlink():
@@ -233,37 +231,6 @@ class RunDirectory:
                 f"{path}: cannot be locked ({error.strerror}); use a directory on a local disk"
             ) from None
         self._lock = handle
-
-
-def environment(
-    *, seed: int | None, threads: int | None, command: Sequence[str] | None = None
-) -> dict[str, object]:
-    """What a run ran on: versions, platform, processors, command line, seed, time of start (UTC).
-
-    Versions come from the packages' metadata, so nothing heavy is imported; null where not installed.
-    `cpus` are the machine's, `usable_cpus` those this process may use, `threads` those torch uses.
-    """
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(package) for name, package in _PACKAGES.items()},
-        },
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "usable_cpus": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "command": shlex.join(sys.argv if command is None else command),
-        "seed": seed,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _without_none(value: Any) -> Any:

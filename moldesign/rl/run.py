@@ -19,10 +19,13 @@ import torch
 
 from moldesign.assets import corpus_path, home, prior_path, shipped
 from moldesign.chem.neighbours import NearestNeighbours
-from moldesign.errors import MoldesignError, ResourceError, RewardError, UsageError
+from moldesign.errors import CheckpointError, MoldesignError, ResourceError, RewardError, UsageError
+from moldesign.files import sha256
 from moldesign.language import corpus
 from moldesign.policy.checkpoint import Provenance, load_policy, save_policy
+from moldesign.policy.devices import device_facts
 from moldesign.policy.policy import Policy
+from moldesign.policy.threads import settle_threads
 from moldesign.records import figures, structures
 from moldesign.records.candidates import (
     NEAREST_FOR,
@@ -139,6 +142,7 @@ class Run:
         Raises:
             UsageError, CheckpointError, RewardError: as `optimize`.
         """
+        settle_threads()
         resolved = load_objective(objective)
         with _evaluating(resolved, settings.workers) as evaluator:
             # The prior stays as it is; the agent begins as its copy.
@@ -150,7 +154,11 @@ class Run:
                 _check_room(directory.path, policy)
                 directory.write_config(_config(prior, settings, resolved))
                 directory.write_environment(
-                    seed=settings.seed, threads=torch.get_num_threads(), trusted=trust.trusted()
+                    seed=settings.seed,
+                    threads=torch.get_num_threads(),
+                    trusted=trust.trusted(),
+                    inputs=[prior_path(prior), resolved.spec()],
+                    device=device_facts(),
                 )
                 run = cls(
                     policy.clone(),
@@ -190,6 +198,7 @@ class Run:
         Raises:
             UsageError, CheckpointError, RewardError, RunLocked: as `resume`.
         """
+        settle_threads()
         directory = RunDirectory.open(path)
         try:
             config = directory.read_config()
@@ -197,6 +206,7 @@ class Run:
             resolved = _objective(directory, config, objective)
             saved = Checkpoints(directory.checkpoint).newest(_tell)
             prior = config["prior"]
+            _check_inputs(directory, prior_path(prior))
             with _evaluating(resolved, settings.workers) as evaluator:
                 policy, provenance = load_policy(prior_path(prior), device=default_device())
                 _check_room(directory.path, policy)
@@ -461,6 +471,21 @@ def _objective(directory: RunDirectory, config: Mapping[str, Any], given: Any) -
             stored, directory.config.read_text(encoding="utf-8"), str(directory.config)
         )
     return load_objective(given)
+
+
+def _check_inputs(directory: RunDirectory, prior: Path) -> None:
+    """Say which files have changed since the run began.
+
+    Raises:
+        CheckpointError: one of them is the prior: the run would be another one.
+    """
+    facts = directory.read_environment()
+    if facts.get("inputs", {}).get(str(prior), "") not in ("", sha256(prior)):
+        raise CheckpointError(f"{prior}: not the prior that the run began with; put that one back")
+    now = trust.trusted()
+    for path, digest in facts.get("trusted", {}).items():
+        if now.get(path, digest) != digest:
+            _tell(f"{path}: has changed since the run began; what it scores may have too")
 
 
 def _holds_python(stored: Any) -> bool:

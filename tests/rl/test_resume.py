@@ -19,7 +19,7 @@ import torch
 import moldesign
 from moldesign.benchmarks.reliability import differences
 from moldesign.errors import CheckpointError, NonFiniteTrainingError, ResourceError, RewardError, UsageError
-from moldesign.policy.checkpoint import Provenance, load_policy
+from moldesign.policy.checkpoint import Provenance, load_policy, save_policy
 from moldesign.policy.policy import Policy
 from moldesign.records.files import Appender, write_error
 from moldesign.records.ledger import Ledger
@@ -344,6 +344,21 @@ def test_what_would_make_it_another_run_is_refused(small_prior: Path, tmp_path: 
         resume(tmp_path / "nowhere")
     # Nothing of that has locked or changed it.
     assert resume(run, objective=length, max_steps=2, export=QUICK).stopped_by == "steps done"
+
+
+def test_with_another_prior_it_would_be_another_run(small_prior: Path, tmp_path: Path) -> None:
+    prior = tmp_path / "mine.safetensors"
+    prior.write_bytes(small_prior.read_bytes())
+    settings: dict[str, Any] = {"batch_size": 4, "export": QUICK}
+    optimize("qed", prior=prior, out=tmp_path / "run", max_steps=1, **settings)
+    policy, provenance = load_policy(prior)
+    with torch.no_grad():
+        policy.network.head.bias[-1] += 1.0
+    save_policy(policy, prior, provenance)
+    with pytest.raises(CheckpointError, match=r"mine\.safetensors: not the prior that the run began with"):
+        resume(tmp_path / "run", max_steps=2, export=QUICK)
+    (tmp_path / "run" / "environment.json").unlink()  # nobody knows
+    assert resume(tmp_path / "run", max_steps=2, export=QUICK).stopped_by == "steps done"
 
 
 def test_out_of_memory_the_same_samples_come_in_smaller_batches(
