@@ -191,7 +191,7 @@ class RunDirectory:
         write_text(self.environment, json.dumps(facts, indent=2) + "\n")
 
     def read_environment(self) -> dict[str, Any]:
-        """What environment.json says; nothing where it is not there, or is not whole: a run goes on without."""
+        """What environment.json says; nothing where it is not there or not whole: a run goes on."""
         try:
             found = json.loads(self.environment.read_text(encoding="utf-8"))
         except (OSError, ValueError):
