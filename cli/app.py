@@ -15,6 +15,10 @@ from typer.main import get_command, get_group
 
 from moldesign import __version__
 from moldesign.errors import MoldesignError
+from moldesign.text import visible
+
+#: Characters of an error message that are shown.
+_LONGEST = 4000
 
 #: Each command: its module, the function or the group there, and the first line of its help.
 _COMMANDS = {
@@ -138,5 +142,8 @@ def main() -> None:
 def _report(message: str, exit_code: int) -> None:
     if os.environ.get("MOLDESIGN_DEBUG"):
         traceback.print_exc()
-    print(f"moldesign: {' '.join(message.split())}", file=sys.stderr)
+    line = visible(" ".join(message.split()))
+    # A file may hold a name of megabytes.
+    shown = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    print(f"moldesign: {shown}", file=sys.stderr)
     sys.exit(exit_code)

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from moldesign import assets
 from moldesign.cli.options import JsonFlag
+from moldesign.cli.terminal import plain
+from moldesign.text import visible
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -47,8 +49,8 @@ def list_priors(context: typer.Context, json_line: JsonFlag = False) -> None:
     table = Table("name", "trained on", "molecules", "network", "validation NLL")
     for row in rows:
         table.add_row(
-            str(row["name"]),
-            ", ".join(provenance_names(row["corpora"])),
+            plain(row["name"]),
+            plain(", ".join(provenance_names(row["corpora"]))),
             f"{row['molecules']:,}",
             str(row["network"]),
             "" if row["validation_nll"] is None else f"{row['validation_nll']:.2f} nats",
@@ -82,6 +84,6 @@ def show(
         typer.echo(json.dumps(facts))
         return
     if text := assets.prior_card(name):
-        Console().print(Markdown(text))
+        Console().print(Markdown(visible(text, keep="\n\t")))
     else:
         typer.echo(json.dumps(facts, indent=2))

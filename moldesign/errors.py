@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from moldesign.text import visible
+
 
 class MoldesignError(Exception):
-    """Something the user can mend. The message is one line: what, where, what to do."""
+    """Something the user can mend. The message is one line: what, where, what to do.
+
+    What a file or another program says may stand in it: it is shown with its control characters escaped.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), keep="\t\n\r")
 
 
 class UsageError(MoldesignError):

@@ -24,6 +24,7 @@ from moldesign.errors import DataError, ResourceError, UsageError
 from moldesign.files import atomic_write, sha256
 from moldesign.language.reading import Entry, MoleculeFile, file_format
 from moldesign.language.workers import Answer, Workers
+from moldesign.text import visible
 
 #: Rows that go to a worker together: about a tenth of a second of work.
 BATCH_SIZE = 256
@@ -176,7 +177,7 @@ def prepare(
                     reason = reason or "no reason given"
                     report.rejected[reason.split(": ")[0]] += 1
                 if refused:
-                    row = (file.path.name, str(entry.line), _cell(entry.text), _cell(reason))
+                    row = (_cell(file.path.name), str(entry.line), _cell(entry.text), _cell(reason))
                     refused.write("\t".join(row) + "\n")
             if progress:
                 share = sum(file.share_read * file.size for file in files) / total_size
@@ -244,10 +245,9 @@ def _problem(entry: Entry) -> str | None:
 
 def _cell(text: str) -> str:
     """A cell of the rejects file: 200 characters, controls escaped, nothing a spreadsheet would run."""
-    text = text[:200]
-    shown = "".join(c if " " <= c <= "~" else c.encode("ascii", "backslashreplace").decode()
-                    if c > "~" else f"\\x{ord(c):02x}" for c in text)  # fmt: skip
-    return "'" + shown if shown[:1] in {"=", "+", "-", "@"} else shown
+    shown = visible(text[:200]).encode("ascii", "backslashreplace").decode("ascii")
+    # A quotation mark would be taken off, and with it the apostrophe's protection of what stands behind.
+    return "'" + shown if shown[:1] in {"=", "+", "-", "@", '"'} else shown
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from moldesign.policy.checkpoint import Provenance, StoragePrecision, load_polic
 from moldesign.policy.policy import Policy
 from moldesign.policy.pretraining import Pretraining, Progress, StepReport, join_processes
 from moldesign.policy.settings import Architecture, PretrainSettings
+from moldesign.text import without_secrets
 
 #: Nats a token that half precision may change a log-likelihood by, on average, before it is refused.
 HALF_PRECISION_TOLERANCE = 1e-3
@@ -99,7 +100,7 @@ def train(
         column=column,
         corpus_sha256=hashlib.sha256("\n".join(smiles).encode()).hexdigest(),
         corpus_licence=licence,
-        command=shlex.join(["moldesign", *sys.argv[1:]]),
+        command=shlex.join(["moldesign", *without_secrets(sys.argv[1:])]),
         seed=settings.seed,
         versions={package: metadata.version(package) for package in ("torch", "rdkit", "numpy")},
         machine=f"{platform.machine()}, {torch.get_num_threads()} threads, {device}",

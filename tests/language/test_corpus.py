@@ -53,6 +53,16 @@ def test_every_line_is_kept_or_refused_with_its_number_and_reason(tmp_path: Path
     ]
 
 
+def test_rejects_run_in_no_spreadsheet_and_steer_no_terminal(tmp_path: Path) -> None:
+    source = tmp_path / "=cmd|\x1b[2J\tß.smi"
+    source.write_bytes(b'CCO\n"=1+1"\n@SUM\n\x1b]0;x\x07\n')
+    rejects = tmp_path / "rejects.tsv"
+    prepare([source], tmp_path / "out.smi", rejects=rejects, workers=1)
+    rows = [line.split("\t") for line in rejects.read_text(encoding="ascii").splitlines()[1:]]
+    assert [row[2] for row in rows] == ['\'"=1+1"', "'@SUM", "\\x1b]0;x\\x07"]
+    assert {row[0] for row in rows} == {"'=cmd|\\x1b[2J\\t\\xdf.smi"}
+
+
 def test_the_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
     lines = shipped(700)
     lines += [*random.Random(0).sample(lines, 300), "rubbish", "C" * 2000]
