@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moldesign.errors import UsageError, nearest
+from moldesign.files import read_text
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.objectives import READY_MADE
 from moldesign.rewards.reward import from_smiles_function
@@ -40,10 +41,12 @@ def load_objective(objective: str | Path | Objective | Callable[[list[str]], Seq
 
 def _read(path: Path) -> Objective:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise UsageError(f"objective file not found: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"objective file cannot be read: {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
         raise UsageError(f"objective file cannot be read: {path}: {error}") from None
     loaded = Objective.from_toml(text, str(path))
     return loaded if "name" in loaded.model_fields_set else loaded.model_copy(update={"name": path.stem})

@@ -219,7 +219,9 @@ class Objective(Strict):
         """
         try:
             data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except RecursionError:
+            raise UsageError(f"{source}: not valid TOML: nested too deep") from None
+        except ValueError as error:  # among others a number of thousands of digits
             raise UsageError(f"{source}: not valid TOML: {error}") from None
         return cls.from_table(data, text, source)
 
@@ -232,6 +234,8 @@ class Objective(Strict):
             line = line_of(text, error)
             where = f"{source}, line {line}" if line else source
             raise UsageError(f"{where}: {explain(error)}") from None
+        except RecursionError:
+            raise UsageError(f"{source}: groups nested too deep") from None
 
 
 @dataclass(frozen=True)
