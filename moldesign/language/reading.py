@@ -7,6 +7,7 @@ import gzip
 import importlib
 import io
 import lzma
+import math
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ FORMATS = {".smi": "smi", ".smiles": "smi", ".ism": "smi", ".txt": "smi", ".csv"
 
 #: A longer line is no table row but a file of another kind; it is rejected without being held in memory.
 MAX_LINE_CHARACTERS = 1 << 20
+#: How many characters a packed file may hold for each of its bytes, a line counting as LINE_WEIGHT more, as
+#: it does in memory; corpora of molecules have 10 to 20. A file that holds more is made to fill memory,
+#: unless it is so small that it cannot.
+MAX_EXPANSION = 200
+LINE_WEIGHT = 32
+SMALL = 64 << 20
 #: How many lines a quoted field may run over before its opening quote counts as a stray one.
 MAX_LINES_OF_A_ROW = 50
 #: How much of an overlong text an entry keeps: more than any SMILES may have, little to hold.
@@ -96,6 +103,9 @@ class MoleculeFile:
         self.headers = 0
         self.continued = 0
         self._bytes_read = 0
+        self._characters = 0
+        packed = bool(self.compression) or self.kind == "parquet"
+        self._most = max(SMALL, MAX_EXPANSION * self.size) if packed else math.inf
 
     @property
     def share_read(self) -> float:
@@ -124,14 +134,25 @@ class MoleculeFile:
     def _lines(self, text: io.TextIOWrapper, raw: BinaryIO) -> Iterator[tuple[int, str]]:
         """Numbered lines without their ends; an overlong one is cut, which makes it no molecule."""
         while line := text.readline(MAX_LINE_CHARACTERS):
+            self._expand(len(line) + LINE_WEIGHT)
             rest = line
             while len(rest) == MAX_LINE_CHARACTERS and not rest.endswith("\n"):
                 rest = text.readline(MAX_LINE_CHARACTERS)
+                self._expand(len(rest))
             self.lines += 1
             if self.lines % 1000 == 0:
                 self._bytes_read = raw.tell()
             yield self.lines, line.rstrip("\n")
         self._bytes_read = self.size
+
+    def _expand(self, characters: int) -> None:
+        """Count characters that were unpacked; DataError where they are too many for the size of the file."""
+        self._characters += characters
+        if self._characters > self._most:
+            raise DataError(
+                f"{self.path}: unpacks to far more than its size, as no file of molecules does;"
+                " if it is one, unpack it first"
+            )
 
     def _smi(self, lines: Iterator[tuple[int, str]]) -> Iterator[Entry]:
         for number, line in lines:
@@ -211,6 +232,7 @@ class MoleculeFile:
                 for batch in table.iter_batches(batch_size=10_000, columns=[names[index]]):
                     for text in batch.column(0).to_pylist():
                         self.lines += 1
+                        self._expand(len(text or "") + LINE_WEIGHT)
                         missing = "missing value" if text is None else None
                         yield Entry(self.lines, "", missing) if missing else _entry(self.lines, str(text))
                     self._bytes_read = int(self.size * self.lines / total)
