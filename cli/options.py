@@ -41,7 +41,8 @@ TrustOption = Annotated[
     typer.Option(
         "--trust-plugin",
         metavar="PATH",
-        help="Let an objective run this file: Python, a pickled model, or a command; may be repeated.",
+        help="Let an objective run this file (Python, a pickled model, a command), or use this address; "
+        "may be repeated.",
     ),
 ]
 ForceFlag = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]

@@ -69,8 +69,8 @@ def test_nothing_in_the_source_runs_what_it_reads() -> None:
 @pytest.mark.parametrize(
     "line",
     ["import pickle", "from dill import loads", "torch.load('x')", "np.load('x')", "eval('1')",
-     "os.system('x')", "subprocess.run('x', shell=True)", "subprocess.run('x', shell=maybe)", "pd.read_pickle('x')",
-     "np.load('x', allow_pickle=True)", "archive.extractall()"],
+     "os.system('x')", "subprocess.run('x', shell=True)", "subprocess.run('x', shell=maybe)",
+     "pd.read_pickle('x')", "np.load('x', allow_pickle=True)", "archive.extractall()"],
 )  # fmt: skip
 def test_the_search_finds_what_it_looks_for(line: str) -> None:
     assert list(doubtful(ast.parse(line)))
