@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.table import Table
 
 from moldesign import assets
@@ -24,11 +25,16 @@ def list_priors(context: typer.Context, json_line: JsonFlag = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from moldesign.errors import CheckpointError
     from moldesign.policy.checkpoint import read_provenance
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, path in assets.priors().items():
-        architecture, vocabulary, provenance = read_provenance(path)
+        try:
+            architecture, vocabulary, provenance = read_provenance(path)
+        except CheckpointError as error:  # one that is broken hides no other
+            rows.append({"name": name, "path": str(path), "error": str(error)})
+            continue
         rows.append(
             {
                 "name": name,
@@ -46,6 +52,9 @@ def list_priors(context: typer.Context, json_line: JsonFlag = False) -> None:
         return
     table = Table("name", "trained on", "molecules", "network", "validation NLL")
     for row in rows:
+        if "error" in row:
+            table.add_row(escape(row["name"]), f"[bold red]cannot be used:[/] {escape(row['error'])}")
+            continue
         table.add_row(
             str(row["name"]),
             ", ".join(provenance_names(row["corpora"])),
