@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -26,11 +26,16 @@ def list_priors(context: typer.Context, json_line: JsonFlag = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from moldesign.errors import CheckpointError
     from moldesign.policy.checkpoint import read_provenance
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, path in assets.priors().items():
-        architecture, vocabulary, provenance = read_provenance(path)
+        try:
+            architecture, vocabulary, provenance = read_provenance(path)
+        except CheckpointError as error:  # one that is broken hides no other
+            rows.append({"name": name, "path": str(path), "error": str(error)})
+            continue
         rows.append(
             {
                 "name": name,
@@ -48,6 +53,9 @@ def list_priors(context: typer.Context, json_line: JsonFlag = False) -> None:
         return
     table = Table("name", "trained on", "molecules", "network", "validation NLL")
     for row in rows:
+        if "error" in row:
+            table.add_row(plain(row["name"]), plain(f"cannot be used: {row['error']}", style="bold red"))
+            continue
         table.add_row(
             plain(row["name"]),
             plain(", ".join(provenance_names(row["corpora"]))),

@@ -13,7 +13,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from moldesign.cli.options import ForceFlag, JsonFlag, TrustOption, refuse_existing, trust_plugins
+from moldesign.cli.options import (
+    ForceFlag,
+    JsonFlag,
+    TrustOption,
+    refuse_existing,
+    trust_plugins,
+    write_output,
+)
 from moldesign.cli.terminal import plain
 from moldesign.text import visible
 
@@ -121,7 +128,7 @@ def new(
     if path.suffix != ".py":
         raise UsageError(f"{path}: a file with Python code has a name that ends in .py")
     refuse_existing(path, force)
-    path.write_text(python_file(name, str(path)), encoding="utf-8")
+    write_output(python_file(name, str(path)), path)
     typer.echo(f"wrote {path}; try it: moldesign rewards test {path}:{name} --trust-plugin {path}", err=True)
 
 

@@ -56,6 +56,17 @@ class NonFiniteTrainingError(MoldesignError):
     exit_code = 8
 
 
+#: A longer word is no name that somebody gave, but what a file of another kind holds where a name belongs.
+_LONGEST_WORD = 300
+
+
+def one_line(message: str) -> str:
+    """The message in one line that a terminal shows as it is: controls escaped, words of thousands cut."""
+    words = visible(" ".join(message.split())).split(" ")
+    half = _LONGEST_WORD // 2 - 2
+    return " ".join(w if len(w) <= _LONGEST_WORD else f"{w[:half]}...{w[-half:]}" for w in words)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A clause like `; did you mean 'qed'?`, empty where nothing is near."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.5)

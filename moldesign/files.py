@@ -11,8 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from moldesign.errors import MoldesignError, ResourceError, UsageError
+
 #: The longest text that somebody writes by hand, in bytes.
 MAX_TEXT = 16 * 2**20
+
+#: No room: on the disk, in the quota, or under the limit of a file's size (`ulimit -f`).
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+#: Nor can it be written to by whoever names the path better.
+_UNWRITABLE = {errno.EROFS: "the file system is read-only", errno.EIO: "the device has a fault"}
+
+
+def write_error(path: Path | str, error: OSError) -> MoldesignError:
+    """The error to raise when `path` cannot be written: a disk that takes nothing apart from a wrong path."""
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return ResourceError(f"{path}: cannot be written ({reason}): free some disk space")
+    if error.errno in _UNWRITABLE:
+        return ResourceError(f"{path}: cannot be written ({_UNWRITABLE[error.errno]}): choose another place")
+    return UsageError(f"{path}: cannot be written ({reason})")
 
 
 @contextmanager

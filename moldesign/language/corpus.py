@@ -20,8 +20,8 @@ import zstandard
 
 from moldesign.assets import corpus_path
 from moldesign.chem.molecules import MAX_CHARACTERS, InvalidMolecule, Standard, read, standardise
-from moldesign.errors import DataError, ResourceError, UsageError
-from moldesign.files import atomic_write, sha256
+from moldesign.errors import DataError, UsageError
+from moldesign.files import atomic_write, sha256, write_error
 from moldesign.language.reading import Entry, MoleculeFile, file_format
 from moldesign.language.workers import Answer, Workers
 from moldesign.text import visible
@@ -288,7 +288,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise write_error(path, error) from error
 
 
 def write(path: Path, smiles: Iterable[str]) -> None:

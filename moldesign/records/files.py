@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from moldesign.errors import CheckpointError, MoldesignError, ResourceError, UsageError
-from moldesign.files import atomic_write
+from moldesign.errors import CheckpointError
+from moldesign.files import atomic_write, write_error
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
-def write_error(path: Path, error: OSError) -> MoldesignError:
-    """The error to raise when `path` cannot be written: a full disk apart from a wrong path."""
-    reason = error.strerror or str(error)
-    if error.errno in _FULL:
-        return ResourceError(f"{path}: cannot be written ({reason}): free some disk space")
-    return UsageError(f"{path}: cannot be written ({reason})")
+__all__ = ["Appender", "refuse_links", "remove_stale", "write_bytes", "write_error", "write_text", "writing"]
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -202,6 +202,9 @@ class Component(_Node):
 
     def _ask(self, mols: Sequence[Mol]) -> Values:
         try:
+            if self._entry.code or callable(self.reward):
+                # Of the user's own code: the other components see molecules that it has not changed.
+                mols = [Mol(mol) for mol in mols]
             return as_values(self._reward(mols), len(mols))
         except RewardError as error:
             raise RewardError(f"reward '{self.label}': {error}") from error

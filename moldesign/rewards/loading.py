@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from moldesign.errors import UsageError, nearest
-from moldesign.files import read_text
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.objectives import READY_MADE
 from moldesign.rewards.reward import from_smiles_function
+from moldesign.settings import read_text
 
 
 def load_objective(objective: str | Path | Objective | Callable[[list[str]], Sequence[Any]]) -> Objective:
@@ -40,13 +40,7 @@ def load_objective(objective: str | Path | Objective | Callable[[list[str]], Seq
 
 
 def _read(path: Path) -> Objective:
-    try:
-        text = read_text(path)
-    except FileNotFoundError:
-        raise UsageError(f"objective file not found: {path}") from None
-    except OSError as error:
-        raise UsageError(f"objective file cannot be read: {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"objective file cannot be read: {path}: {error}") from None
-    loaded = Objective.from_toml(text, str(path))
+    if not path.exists():
+        raise UsageError(f"objective file not found: {path}")
+    loaded = Objective.from_toml(read_text(path), str(path))
     return loaded if "name" in loaded.model_fields_set else loaded.model_copy(update={"name": path.stem})

@@ -13,7 +13,7 @@ import zstandard
 
 from moldesign.assets import corpus_path
 from moldesign.chem.molecules import Standard, read, standardise
-from moldesign.errors import DataError, ResourceError, UsageError
+from moldesign.errors import DataError, UsageError
 from moldesign.language.corpus import SeenHashes, load, prepare, write
 from moldesign.language.reading import MoleculeFile
 
@@ -143,7 +143,7 @@ def test_outputs_that_cannot_be(tmp_path: Path) -> None:
         prepare([source], tmp_path / "out.sdf")
     with pytest.raises(UsageError, match="is written as"):
         prepare([source], tmp_path / "out.parquet")
-    with pytest.raises(ResourceError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         prepare([source], Path("/proc/out.smi"))  # where nobody can make a file
 
 
