@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from moldesign.text import visible
+
 if TYPE_CHECKING:
     import pandas as pd
     from pydantic import BaseModel
@@ -38,7 +40,8 @@ TrustOption = Annotated[
     typer.Option(
         "--trust-plugin",
         metavar="PATH",
-        help="Let an objective run this file: Python, a pickled model, or a command; may be repeated.",
+        help="Let an objective run this file (Python, a pickled model, a command), or use this address; "
+        "may be repeated.",
     ),
 ]
 ForceFlag = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
@@ -137,7 +140,7 @@ def failure_lines(table: pd.DataFrame, most: int = 3) -> list[str]:
     lines = []
     for reason, count in kinds.head(most).items():
         example = failed.loc[failed["reason"] == reason, "smiles"].iloc[0]
-        lines.append(f"failed: {count:,} as {example}: {reason}")
+        lines.append(visible(f"failed: {count:,} as {example}: {reason}"))
     if len(kinds) > most:
         lines.append(f"failed: {kinds.iloc[most:].sum():,} more for {len(kinds) - most:,} other reasons")
     return lines

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moldesign.files import atomic_write, sha256
+from moldesign.files import atomic_write, make_folder, open_to_all, read_text, sha256
 
 
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
@@ -45,6 +45,35 @@ def test_a_private_temporary_becomes_a_file_like_any_other(tmp_path: Path) -> No
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
+
+
+def test_text_that_somebody_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("Süß = 1\n", encoding="utf-8")
+    assert read_text(path) == "Süß = 1\n"
+    with pytest.raises(OSError, match="longer than 8 bytes"):
+        read_text(path, most=8)
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="a pipe or a device, not a file"):
+            read_text(endless)
+    with pytest.raises(IsADirectoryError):
+        read_text(tmp_path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(UnicodeDecodeError):
+        read_text(path)
+
+
+def test_a_folder_that_is_made_is_not_open_to_all(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_folder(tmp_path / "a" / "b")
+        make_folder(tmp_path / "a" / "b")
+    finally:
+        os.umask(before)
+    assert not open_to_all(tmp_path / "a", tmp_path / "a" / "b", tmp_path / "absent")
+    (tmp_path / "a").chmod(0o1777)
+    assert open_to_all(tmp_path / "a" / "b", tmp_path / "a")
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ class EventLog:
         """Append one event with its fields. A number that JSON lacks (NaN, infinity) is null."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = {"time": stamp, "event": event, **fields}
-        self._lines.append(json.dumps(_plain(entry), allow_nan=False))
+        # All that is not ASCII is escaped, and the one control character that is ASCII's last.
+        self._lines.append(json.dumps(_plain(entry), allow_nan=False).replace("\x7f", "\\u007f"))
 
     def close(self) -> None:
         self._lines.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -90,9 +91,11 @@ def as_values(values: Any, n: int) -> Values:
     """
     if isinstance(values, str | bytes | dict) or not hasattr(values, "__iter__"):
         raise ValueError(f"needs one value a molecule, {n} in all; gave {type(values).__name__}")
-    values = list(values)
+    # One more than there may be, and no more: a generator may have no end.
+    values = list(islice(values, n + 1))
     if len(values) != n:
-        raise ValueError(f"gave {len(values)} values for {n} molecules")
+        gave = f"more than {n}" if len(values) > n else str(len(values))
+        raise ValueError(f"gave {gave} values for {n} molecules")
     return np.array([_number(value) for value in values], dtype=np.float64)
 
 
@@ -101,4 +104,6 @@ def _number(value: Any) -> float:
         return math.nan
     if isinstance(value, str | bytes):
         raise TypeError(f"gave text where a number belongs: {value[:40]!r}")
+    if isinstance(value, complex | np.complexfloating):  # of numpy's, float() would take the real part
+        raise TypeError(f"gave a complex number: {value}")
     return float(value)

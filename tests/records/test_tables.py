@@ -8,9 +8,27 @@ import pytest
 from moldesign.records.tables import cell, write_csv
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1+1"])
 def test_text_that_runs_in_a_spreadsheet_is_neutralised(text: str) -> None:
     assert cell(text) == f'"\'{text}"'
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\t=1+1", "\\t=1+1"),
+        ("\rx", "\\rx"),
+        ("\n=1+1", "\\n=1+1"),
+        (" =1+1", " '=1+1"),
+        # Where the comma is the decimal sign, a semicolon ends a cell, and quotes do not hold it together.
+        ("a;=HYPERLINK(0)", "a;'=HYPERLINK(0)"),
+        ("\x1b[31mred\x9b\u202e", "\\x1b[31mred\\x9b\\u202e"),
+        ("CC\udce9O\0", "CC\\udce9O\\x00"),
+        ("C=C-[N+]@x; -1", "C=C-[N+]@x; -1"),
+    ],
+)
+def test_a_cell_is_one_cell_of_one_line_and_steers_no_terminal(text: str, shown: str) -> None:
+    assert cell(text) == f'"{shown}"'
 
 
 @pytest.mark.parametrize(
