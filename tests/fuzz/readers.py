@@ -360,7 +360,7 @@ def _unpack_zst(content: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompressobj().decompress(content)
 
 
-TEXT = [damage, damage, lines_of_another]
+TEXT: list[Callable[[random.Random, bytes], bytes]] = [damage, damage, lines_of_another]
 TARGETS = {
     "molecules": Target(
         read_molecules,

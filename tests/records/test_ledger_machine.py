@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -34,6 +35,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "ledger.sqlite"
         #: By call, from 1: what every reader has to find.
         self.expected: list[LedgerRow] = []
+        #: What is being scored, in order.
+        self.reserved: list[str] = []
         self.step = 0
 
     @initialize()
@@ -73,6 +76,24 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         self.ledger.add(rows, step=self.step)
         self.expected += [LedgerRow(**{**vars_of(row), "step": self.step}) for row in rows]
+        paid = {row.smiles for row in rows}
+        self.reserved = [smiles for smiles in self.reserved if smiles not in paid]
+
+    @rule(drawn=ROWS)
+    def reserve(self, drawn: list[tuple[str, float, bool]]) -> None:
+        smiles = [one for one, _, _ in drawn]
+        if {*smiles} & {row.smiles for row in self.expected}:
+            with pytest.raises(CheckpointError, match="already"):
+                self.ledger.reserve(smiles, step=self.step)
+            return
+        self.ledger.reserve(smiles, step=self.step)
+        self.reserved += smiles
+
+    @rule(drawn=ROWS)
+    def release(self, drawn: list[tuple[str, float, bool]]) -> None:
+        names = {one for one, _, _ in drawn}
+        self.ledger.release(names)
+        self.reserved = [smiles for smiles in self.reserved if smiles not in names]
 
     @precondition(lambda self: self.expected)
     @rule(drawn=ROWS, data=st.data())
@@ -107,6 +128,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert ledger.calls == len(self.expected)
                 found = ledger.rows()
                 assert list(map(bits, found)) == list(map(bits, self.expected))
+                assert ledger.reserved() == self.reserved
         assert all(row.time > 1.6e9 for row in found)
 
     @invariant()
@@ -117,7 +139,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert table["score"].isna().tolist() == [math.isnan(row.score) for row in self.expected]
 
 
-def vars_of(row: LedgerRow) -> dict[str, object]:
+def vars_of(row: LedgerRow) -> dict[str, Any]:
     """The fields of a row."""
     return {name: getattr(row, name) for name in LedgerRow.__dataclass_fields__}
 
