@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +27,7 @@ from moldesign.cli.running import (
 )
 from moldesign.errors import UsageError, nearest
 from moldesign.rl.settings import OptimizeSettings
-from moldesign.settings import build
+from moldesign.settings import build, parse_toml, read_text
 
 _CONFIG_KEYS = ("objective", "prior", "settings")
 
@@ -71,6 +70,14 @@ def optimize(
     goal = objective or given.get("objective")
     if goal is None and oracle_cmd is None:
         raise UsageError("what to optimise? Name an objective, a TOML file, or --oracle-cmd")
+    if "workers" not in settings:
+        from moldesign.rewards.trust import require_workers
+
+        require_workers(str(given.get("settings", {}).get("workers", "")), f"{config}: settings.workers")
+    if oracle_cmd is not None:
+        from moldesign.rewards.trust import trust_command
+
+        trust_command(oracle_cmd)
     chosen = OptimizeSettings.of(**{**given.get("settings", {}), **settings})
     if idle := chosen.unread():
         typer.echo(
@@ -115,13 +122,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: not there, not TOML, or an unknown key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML ({error})") from None
+    text = read_text(path)
+    content = parse_toml(text, str(path))
     for key in content:
         if key not in _CONFIG_KEYS:
             raise UsageError(f"{path}: unknown key '{key}'{nearest(key, _CONFIG_KEYS)}")

@@ -57,9 +57,15 @@ def resume(
     from moldesign.records.run import RunDirectory
     from moldesign.rewards.external import ExternalScorer
     from moldesign.rewards.objective import Objective
+    from moldesign.rewards.trust import require_workers, trust_command
 
     # A mistake in the name shows before torch is loaded.
-    settings = {**RunDirectory(directory).read_config().get("settings", {}), **limits}
+    stored = RunDirectory(directory).read_config()["settings"]
+    if workers is None:
+        require_workers(str(stored.get("workers", "")), f"{directory}: settings.workers")
+    if oracle_cmd is not None:
+        trust_command(oracle_cmd)
+    settings = {**stored, **limits}
     with ExitStack() as stack:
         objective = None
         if oracle_cmd is not None:

@@ -19,6 +19,7 @@ from moldesign.assets import corpora
 from moldesign.files import sha256
 from moldesign.limits import cpu_quota, memory_limit, usable_processors
 from moldesign.records import packages
+from moldesign.text import without_secrets
 
 #: Features of a processor by which the fast products of torch and oneDNN are chosen: x86-64, then Arm.
 _FLAGS = (
@@ -80,7 +81,7 @@ def environment(
         "device": dict(device or {}),
         "threads": threads,
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
-        "command": shlex.join(sys.argv if command is None else command),
+        "command": shlex.join(without_secrets(sys.argv if command is None else command)),
         "seed": seed,
         "inputs": input_digests(inputs),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

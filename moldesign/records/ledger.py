@@ -109,6 +109,7 @@ class Ledger:
             with _explained(self.path):
                 # WAL: one fsync a commit, and readers do not hold the writer up. FULL: a commit is
                 # on the disk when it returns.
+                self._connection.execute("PRAGMA trusted_schema=OFF")
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=FULL")
                 if not self._has_tables():
@@ -328,6 +329,10 @@ class Ledger:
                 raise CheckpointError(
                     f"{self.path}: a ledger of layout {layout}; this version reads up to {_LAYOUT}: upgrade"
                 )
+            kinds = {kind for (kind,) in self._connection.execute("SELECT type FROM sqlite_master")}
+            if kinds - {"table", "index"}:
+                # A view or a trigger would run whatever it says, at the next query.
+                raise CheckpointError(f"{self.path}: not a ledger of moldesign (it holds more than tables)")
             stored = self._connection.execute("SELECT value FROM facts WHERE name = 'labels'").fetchone()
         if stored is None:
             raise CheckpointError(f"{self.path}: damaged (no component labels)")

@@ -15,10 +15,13 @@ from typing import Any, Self
 import tomli_w
 
 from moldesign.errors import CheckpointError
+from moldesign.files import read_text
 from moldesign.records.environment import environment
-from moldesign.records.files import remove_stale, write_error, write_text
+from moldesign.records.files import refuse_links, remove_stale, write_error, write_text
 
 _LOCK = ".lock"
+#: What config.toml holds of every run.
+_CONFIG = {"prior": str, "settings": dict, "objective": dict}
 
 
 class RunLocked(CheckpointError):
@@ -125,12 +128,13 @@ class RunDirectory:
         """An existing run directory, locked, and cleared of what a killed writer left half-written.
 
         Raises:
-            CheckpointError: there is no run.
+            CheckpointError: there is no run, or one with links in it.
             RunLocked: another process works in it.
         """
         run = cls(path)
         if not run.config.is_file():
             raise CheckpointError(f"{run.path}: there is no run here (no {run.config.name})")
+        refuse_links(run.path)
         run._take_lock()
         remove_stale(run.path)
         return run
@@ -162,14 +166,20 @@ class RunDirectory:
         """What config.toml says.
 
         Raises:
-            CheckpointError: no such file, or not TOML.
+            CheckpointError: no such file, not TOML, or not the configuration of a run.
         """
         try:
-            return tomllib.loads(self.config.read_text(encoding="utf-8"))
+            found = tomllib.loads(read_text(self.config))
         except OSError as error:
             raise CheckpointError(f"{self.config}: cannot be read ({error.strerror})") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{self.config}: not TOML ({error})") from None
+        for name, kind in _CONFIG.items():
+            if not isinstance(found.get(name), kind):
+                raise CheckpointError(
+                    f"{self.config}: not what a run has written ({name} is wrong or missing)"
+                )
+        return found
 
     def write_environment(
         self,
@@ -213,7 +223,8 @@ class RunDirectory:
         try:
             # The lock belongs to the open file: the system frees it when the process dies, however
             # it dies. The file stays, as removing it would let two processes lock two files.
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # A link called like the lock would have another file emptied.
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise write_error(path, error) from None
         try:

@@ -454,7 +454,7 @@ def _settings(
     for name in limits:
         if name not in LIMITS:
             raise UsageError(f"{name}: a run goes on as it began; {', '.join(LIMITS)} may change")
-    return build(OptimizeSettings, {**config.get("settings", {}), **limits}, where=str(directory.config))
+    return build(OptimizeSettings, {**config["settings"], **limits}, where=str(directory.config))
 
 
 def _objective(directory: RunDirectory, config: Mapping[str, Any], given: Any) -> Objective:
@@ -463,7 +463,7 @@ def _objective(directory: RunDirectory, config: Mapping[str, Any], given: Any) -
     Raises:
         UsageError: it is Python or a command, and was not given again; or it is another one.
     """
-    stored = config.get("objective", {})
+    stored = config["objective"]
     if given is None:
         if _holds_python(stored):
             raise UsageError(f"{directory.path}: its objective is Python or a command; give it again")

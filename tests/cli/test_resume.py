@@ -189,6 +189,28 @@ def _alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ('prior = "druglike"\n', "not what a run has written (settings is wrong or missing)"),
+        ('prior = "druglike"\nsettings = 3\n', "not what a run has written (settings is wrong or missing)"),
+        ("prior = = 3\n", "not TOML"),
+        (
+            'prior = "druglike"\n[settings]\nworkers = "tcp://10.0.0.1:8786"\n[objective]\n',
+            "--workers",
+        ),
+    ],
+)
+def test_a_configuration_that_no_run_has_written(
+    moldesign: Any, tmp_path: Path, config: str, message: str
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.toml").write_text(config)
+    done = moldesign("resume", "run", cwd=tmp_path)
+    assert (done.code, done.err.count("\n")) in ((4, 1), (2, 1))
+    assert message in done.err
+
+
 @pytest.mark.parametrize("what", ["nothing", "no config"])
 def test_where_there_is_no_run(moldesign: Any, tmp_path: Path, what: str) -> None:
     if what == "no config":

@@ -158,6 +158,20 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
             Ledger(path, ["a"])
 
 
+def test_a_ledger_with_a_view_in_it_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path, ["qed"]).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE calls RENAME TO others")
+        endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT x AS call FROM n"
+        connection.execute(f"CREATE VIEW calls AS {endless}")
+    connection.close()
+    with pytest.raises(CheckpointError, match="it holds more than tables"):
+        Ledger(path, ["qed"])
+    with pytest.raises(CheckpointError, match="it holds more than tables"):
+        Ledger.read_only(path)
+
+
 def test_a_truncated_ledger_is_an_error_not_fewer_rows(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     with Ledger(path, ["a", "b"]) as ledger:

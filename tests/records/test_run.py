@@ -85,6 +85,26 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         run.read_config()
 
 
+@pytest.mark.parametrize("name", [".lock", "candidates.csv", "ledger.sqlite-wal"])
+def test_a_directory_of_another_with_a_link_in_it_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.toml").write_text("")
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "run" / name).symlink_to(precious)
+    with pytest.raises(CheckpointError, match=f"{name}: is a link"):
+        RunDirectory.open(tmp_path / "run")
+    assert precious.read_text() == "mine"
+
+
+def test_the_command_is_recorded_without_its_secrets(tmp_path: Path) -> None:
+    with RunDirectory.create(tmp_path / "run") as run:
+        run.write_environment(seed=1, threads=1, command=["moldesign", "--oracle-cmd", "s.py --token 77"])
+        facts = run.environment.read_text()
+    assert "s.py --token ***" in facts
+    assert "77" not in facts
+
+
 def test_config_leaves_out_what_is_none(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "x") as run:
         run.write_config({"a": None, "b": {"c": None, "d": 1.5}, "e": [{"f": None, "g": "h"}]})
