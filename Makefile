@@ -8,13 +8,15 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_EXTRA ?=
 OUT ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+SECONDS ?= 60
+SEED ?= $(shell date +%s)
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test fuzz check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +35,9 @@ demo: $(READY) ## Design drug-like molecules: 3,000 oracle calls, a few minutes 
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest
+
+fuzz: $(READY) ## Feed damaged files to every reader (SECONDS=60, SEED=...); what it finds goes to runs/fuzz
+	$(BIN)/python tests/fuzz/readers.py --seconds $(SECONDS) --seed $(SEED) --out runs/fuzz
 
 check: $(READY) lint-docker layout ## Lint, format, types, import rules
 	$(BIN)/ruff check .

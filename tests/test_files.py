@@ -1,10 +1,11 @@
+import errno
 import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
-from moldesign.files import atomic_write, make_folder, open_to_all, read_text, sha256
+from moldesign.files import atomic_write, make_folder, open_to_all, read_text, sha256, write_error
 
 
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
@@ -80,3 +81,21 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"abc" * 100_000)
     assert sha256(path) == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (errno.ENOSPC, 6, "a.csv: cannot be written (No space left on device): free some disk space"),
+        (errno.EDQUOT, 6, "free some disk space"),
+        (errno.EFBIG, 6, "free some disk space"),
+        (errno.EROFS, 6, "a.csv: cannot be written (the file system is read-only): choose another place"),
+        (errno.EIO, 6, "the device has a fault"),
+        (errno.EACCES, 2, "a.csv: cannot be written (Permission denied)"),
+        (errno.ENOENT, 2, "a.csv: cannot be written (No such file or directory)"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_told_from_a_wrong_path(number: int, code: int, said: str) -> None:
+    error = write_error("a.csv", OSError(number, os.strerror(number)))
+    assert error.exit_code == code
+    assert said in str(error)

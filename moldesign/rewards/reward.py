@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -92,11 +92,12 @@ def as_values(values: Any, n: int) -> Values:
     if isinstance(values, str | bytes | dict) or not hasattr(values, "__iter__"):
         raise ValueError(f"needs one value a molecule, {n} in all; gave {type(values).__name__}")
     # One more than there may be, and no more: a generator may have no end.
-    values = list(islice(values, n + 1))
-    if len(values) != n:
-        gave = f"more than {n}" if len(values) > n else str(len(values))
+    taken = list(islice(values, n + 1))
+    if len(taken) != n:
+        endless = len(taken) > n and not isinstance(values, Sized)
+        gave = f"more than {n}" if endless else len(values) if len(taken) > n else len(taken)
         raise ValueError(f"gave {gave} values for {n} molecules")
-    return np.array([_number(value) for value in values], dtype=np.float64)
+    return np.array([_number(value) for value in taken], dtype=np.float64)
 
 
 def _number(value: Any) -> float:
