@@ -28,8 +28,10 @@ def save_state(path: Path, state: Mapping[str, Any]) -> str:
         TypeError: of something else. ResourceError: it cannot be written.
     """
     tensors: dict[str, Tensor] = {}
-    content = _plain(state, tensors)
-    return write_tensors(path, tensors, {_KEY: json.dumps({"schema": _SCHEMA, "state": content})})
+    content = json.dumps(_plain(state, tensors)).encode()
+    # Among the tensors, since it grows with a run, and a header may not.
+    tensors[_KEY] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    return write_tensors(path, tensors, {_KEY: str(_SCHEMA)})
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -39,17 +41,17 @@ def load_state(path: Path) -> dict[str, Any]:
         CheckpointError: not there, not whole, or written by a version that lays it out otherwise.
     """
     tensors, metadata = read_tensors(path)
+    schema = metadata.get(_KEY)
+    if schema not in (None, str(_SCHEMA)):
+        raise CheckpointError(
+            f"{path}: a state of schema {schema}; this version reads {_SCHEMA}: upgrade moldesign"
+        )
     try:
-        content = json.loads(metadata[_KEY])
-        schema = content["schema"]
-        if schema == _SCHEMA:
-            state: dict[str, Any] = _nested(content["state"], tensors)
-            return state
+        content = json.loads(tensors[_KEY].numpy().tobytes())
+        state: dict[str, Any] = _nested(content, tensors)
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"{path}: not the state of a run") from None
-    raise CheckpointError(
-        f"{path}: a state of schema {schema}; this version reads {_SCHEMA}: upgrade moldesign"
-    )
+    return state
 
 
 def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -197,7 +197,7 @@ def _alive(group: int) -> bool:
         ("prior = = 3\n", "not TOML"),
         (
             'prior = "druglike"\n[settings]\nworkers = "tcp://10.0.0.1:8786"\n[objective]\n',
-            "--workers",
+            "settings.workers is a Dask scheduler",
         ),
     ],
 )

@@ -59,21 +59,26 @@ def test_what_is_no_plain_data_is_no_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "message"),
+    ("schema", "content", "message"),
     [
-        ({}, "not the state of a run"),
-        ({"moldesign-state": "{"}, "not the state of a run"),
-        (
-            {"moldesign-state": '{"schema": 1, "state": {"$": "tensor", "name": "9"}}'},
-            "not the state of a run",
-        ),
-        (
-            {"moldesign-state": '{"schema": 2, "state": {}}'},
-            "a state of schema 2; this version reads 1: upgrade",
-        ),
+        (None, None, "not the state of a run"),
+        ("1", b"{", "not the state of a run"),
+        ("1", b'{"$": "tensor", "name": "9"}', "not the state of a run"),
+        ("2", b"{}", "a state of schema 2; this version reads 1: upgrade"),
     ],
 )
-def test_another_file_is_no_state(tmp_path: Path, metadata: dict[str, str], message: str) -> None:
-    write_tensors(tmp_path / "state", {"0": torch.zeros(2)}, metadata)
+def test_another_file_is_no_state(
+    tmp_path: Path, schema: str | None, content: bytes | None, message: str
+) -> None:
+    tensors = {"0": torch.zeros(2)}
+    if content is not None:
+        tensors["moldesign-state"] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    write_tensors(tmp_path / "state", tensors, {} if schema is None else {"moldesign-state": schema})
     with pytest.raises(CheckpointError, match=message):
         load_state(tmp_path / "state")
+
+
+def test_a_long_run_has_a_long_state(tmp_path: Path) -> None:
+    scaffolds = {f"c1ccccc1{'C' * 60}{n}": n for n in range(250_000)}
+    save_state(tmp_path / "state", {"scaffolds": scaffolds})
+    assert load_state(tmp_path / "state") == {"scaffolds": scaffolds}

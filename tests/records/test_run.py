@@ -40,12 +40,13 @@ def test_an_empty_directory_will_do_also_one_of_a_run_that_never_began(tmp_path:
 
 def test_the_second_to_come_is_refused(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "x") as run:
-        run.write_config({"seed": 1})
+        config = {"prior": "druglike", "settings": {"seed": 1}, "objective": {}}
+        run.write_config(config)
         with pytest.raises(RunLocked, match="is working in this run directory") as caught:
             RunDirectory.open(run.path)
         assert caught.value.exit_code == 7
     with RunDirectory.open(run.path) as again:
-        assert again.read_config() == {"seed": 1}
+        assert again.read_config() == config
 
 
 HOLDS_THE_LOCK = """
@@ -107,8 +108,9 @@ def test_the_command_is_recorded_without_its_secrets(tmp_path: Path) -> None:
 
 def test_config_leaves_out_what_is_none(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "x") as run:
-        run.write_config({"a": None, "b": {"c": None, "d": 1.5}, "e": [{"f": None, "g": "h"}]})
-        assert run.read_config() == {"b": {"d": 1.5}, "e": [{"g": "h"}]}
+        whole = {"prior": "x", "settings": {}, "objective": {"e": [{"g": "h"}]}}
+        run.write_config({**whole, "a": None, "settings": {"c": None}, "objective": {"e": [{"f": None, "g": "h"}]}})
+        assert run.read_config() == whole
 
 
 def test_the_environment_says_what_the_run_ran_on(tmp_path: Path) -> None:

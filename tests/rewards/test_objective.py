@@ -331,12 +331,13 @@ QED = '[[components]]\nreward = "qed"\n'
         ("components = []\n", "o.toml, line 1: components: value should have at least 1 item"),
         ("", "o.toml: components: missing"),
         ("x = = 1\n", "o.toml: not valid TOML: Invalid value (at line 1, column 5)"),
+        ("x = " + "[" * 100_000, "o.toml: not valid TOML: nested too deeply"),
+        ("x = " + "9" * 5000, "o.toml: not valid TOML: Exceeds the limit"),
+        ('[[components]]\nreward = "qed"\nlimit_s = 1e999\n', "o.toml, line 3: "),
         # What would fill the memory or the stack, or is read otherwise by others.
-        ("x = " + "[" * 20_000, "o.toml: not valid TOML: nested too deep"),
         ("\n".join(f"[[{'.'.join(['components'] * n)}]]" for n in range(1, 300)), "o.toml"),
         ("components = 1\ncomponents = 2\n", "o.toml: not valid TOML: Cannot overwrite a value"),
         (f'{QED}label = "' + "x" * 17_000_000 + '"', "o.toml: cannot be read (longer than 16,777,216 bytes)"),
-        ('[[components]]\nreward = "qed"\nlimit_s = 1e999\n', "o.toml, line 3: "),
     ],
 )
 def test_a_file_that_is_no_objective_says_where_and_why(text: str, message: str, tmp_path: Path) -> None:
