@@ -109,7 +109,9 @@ def test_the_command_is_recorded_without_its_secrets(tmp_path: Path) -> None:
 def test_config_leaves_out_what_is_none(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "x") as run:
         whole = {"prior": "x", "settings": {}, "objective": {"e": [{"g": "h"}]}}
-        run.write_config({**whole, "a": None, "settings": {"c": None}, "objective": {"e": [{"f": None, "g": "h"}]}})
+        run.write_config(
+            {**whole, "a": None, "settings": {"c": None}, "objective": {"e": [{"f": None, "g": "h"}]}}
+        )
         assert run.read_config() == whole
 
 
