@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -72,20 +73,20 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.ledger.add(rows, step=self.step)
             return
         self.ledger.add(rows, step=self.step)
-        self.expected += [LedgerRow(**{**vars_of(row), "step": self.step}) for row in rows]
+        self.expected += [replace(row, step=self.step) for row in rows]
 
     @precondition(lambda self: self.expected)
     @rule(drawn=ROWS, data=st.data())
     def add_a_call_again(self, drawn: list[tuple[str, float, bool]], data: st.DataObject) -> None:
         taken = data.draw(st.integers(1, len(self.expected)))
-        rows = [*self.rows(drawn), LedgerRow(**{**vars_of(self.expected[0]), "call": taken, "smiles": "new"})]
+        rows = [*self.rows(drawn), replace(self.expected[0], call=taken, smiles="new")]
         with pytest.raises(CheckpointError, match="already"):
             self.ledger.add(rows, step=self.step)
 
     @rule(drawn=ROWS)
     def add_with_a_value_too_few(self, drawn: list[tuple[str, float, bool]]) -> None:
         rows = self.rows([*drawn, ("last", 0.5, False)])
-        rows[-1] = LedgerRow(**{**vars_of(rows[-1]), "raw": (0.5,)})
+        rows[-1] = replace(rows[-1], raw=(0.5,))
         with pytest.raises(ValueError, match="2 values needed"):
             self.ledger.add(rows, step=self.step)
 
@@ -117,15 +118,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert table["score"].isna().tolist() == [math.isnan(row.score) for row in self.expected]
 
 
-def vars_of(row: LedgerRow) -> dict[str, object]:
-    """The fields of a row."""
-    return {name: getattr(row, name) for name in LedgerRow.__dataclass_fields__}
-
-
 def bits(row: LedgerRow) -> dict[str, object]:
     """A row but for its time, with numbers that are equal where they are the same, NaN too."""
     numbers = {name: [value.hex() for value in getattr(row, name)] for name in ("raw", "shaped")}
-    return {**vars_of(row), "time": None, "score": row.score.hex(), **numbers}
+    return {**vars(row), "time": None, "score": row.score.hex(), **numbers}
 
 
 TestLedger = LedgerMachine.TestCase
