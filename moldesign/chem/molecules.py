@@ -221,10 +221,17 @@ def uncharged(mol: Mol) -> Mol:
 
 
 def largest_fragment(mol: Mol) -> Mol:
-    """The fragment with most heavy atoms; of equals, the one whose SMILES sorts first."""
-    fragments: tuple[Mol, ...] = Chem.GetMolFrags(mol, asMols=True)
-    if len(fragments) == 1:
+    """The fragment with most heavy atoms; of equals, the one whose SMILES sorts first.
+
+    Raises:
+        InvalidMolecule: a fragment that is none by itself, as bonds of any kind (`~`) may make it.
+    """
+    if len(Chem.GetMolFrags(mol)) == 1:
         return mol
+    try:
+        fragments: tuple[Mol, ...] = Chem.GetMolFrags(mol, asMols=True)
+    except Chem.MolSanitizeException as error:
+        raise InvalidMolecule(f"a fragment is no molecule: {' '.join(str(error).split())}") from None
     return min(fragments, key=lambda m: (-m.GetNumHeavyAtoms(), to_smiles(m)))
 
 
@@ -239,7 +246,14 @@ def standardise(mol: Mol, standard: Standard = Standard()) -> str:
         InvalidMolecule: the standard does not allow the molecule, with the reason.
     """
     quiet_rdkit()
-    mol = Chem.Mol(largest_fragment(mol))
+    try:
+        return _standard_form(Chem.Mol(largest_fragment(mol)), standard)
+    except Chem.MolSanitizeException as error:
+        # RDKit reads bonds of any kind (`~`), and later misses the valence that they do not count for.
+        raise InvalidMolecule(f"no standard form: {' '.join(str(error).split())}") from None
+
+
+def _standard_form(mol: Mol, standard: Standard) -> str:
     for atom in mol.GetAtoms():
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)

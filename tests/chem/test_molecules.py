@@ -191,6 +191,7 @@ def test_a_centre_that_only_an_isotope_makes_is_no_centre() -> None:
         ("CC*", "element outside the set"),
         ("CC", "fewer than 3 heavy atoms"),
         ("C" * 61, "more than 60 heavy atoms"),
+        ("Cc1~ccc(OCC)cc1C.CC", "a fragment is no molecule: Explicit valence"),
         ("CC[CH2]", "radical"),
         ("C[N+](C)(C)CC[N+](C)(C)CC[N+](C)(C)C", "net charge beyond 2"),
     ],

@@ -118,9 +118,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("line", "code", "said"), CASES)
-def test_wrong_input(moldesign: Any, folder: Path, line: str, code: int, said: tuple[str, ...]) -> None:
+def test_wrong_input(forks: Any, folder: Path, line: str, code: int, said: tuple[str, ...]) -> None:
     before = content_of(folder)
-    done = moldesign(*line.split(), cwd=folder)
+    done = forks(*line.split(), cwd=folder)
     assert done.code == code, done.err
     assert len(done.err.splitlines()) == 1, done.err
     assert done.err.startswith("moldesign: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.ledger.add(rows, step=self.step)
             return
         self.ledger.add(rows, step=self.step)
-        self.expected += [LedgerRow(**{**vars_of(row), "step": self.step}) for row in rows]
+        self.expected += [replace(row, step=self.step) for row in rows]
         paid = {row.smiles for row in rows}
         self.reserved = [smiles for smiles in self.reserved if smiles not in paid]
 
@@ -99,14 +100,14 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(drawn=ROWS, data=st.data())
     def add_a_call_again(self, drawn: list[tuple[str, float, bool]], data: st.DataObject) -> None:
         taken = data.draw(st.integers(1, len(self.expected)))
-        rows = [*self.rows(drawn), LedgerRow(**{**vars_of(self.expected[0]), "call": taken, "smiles": "new"})]
+        rows = [*self.rows(drawn), replace(self.expected[0], call=taken, smiles="new")]
         with pytest.raises(CheckpointError, match="already"):
             self.ledger.add(rows, step=self.step)
 
     @rule(drawn=ROWS)
     def add_with_a_value_too_few(self, drawn: list[tuple[str, float, bool]]) -> None:
         rows = self.rows([*drawn, ("last", 0.5, False)])
-        rows[-1] = LedgerRow(**{**vars_of(rows[-1]), "raw": (0.5,)})
+        rows[-1] = replace(rows[-1], raw=(0.5,))
         with pytest.raises(ValueError, match="2 values needed"):
             self.ledger.add(rows, step=self.step)
 
@@ -147,7 +148,7 @@ def vars_of(row: LedgerRow) -> dict[str, Any]:
 def bits(row: LedgerRow) -> dict[str, object]:
     """A row but for its time, with numbers that are equal where they are the same, NaN too."""
     numbers = {name: [value.hex() for value in getattr(row, name)] for name in ("raw", "shaped")}
-    return {**vars_of(row), "time": None, "score": row.score.hex(), **numbers}
+    return {**vars(row), "time": None, "score": row.score.hex(), **numbers}
 
 
 TestLedger = LedgerMachine.TestCase
