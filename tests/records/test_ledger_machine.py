@@ -6,7 +6,6 @@ import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -138,11 +137,6 @@ class LedgerMachine(RuleBasedStateMachine):
         assert table["smiles"].tolist() == [row.smiles for row in self.expected]
         assert table["call"].tolist() == list(range(1, len(self.expected) + 1))
         assert table["score"].isna().tolist() == [math.isnan(row.score) for row in self.expected]
-
-
-def vars_of(row: LedgerRow) -> dict[str, Any]:
-    """The fields of a row."""
-    return {name: getattr(row, name) for name in LedgerRow.__dataclass_fields__}
 
 
 def bits(row: LedgerRow) -> dict[str, object]:
