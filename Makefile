@@ -8,13 +8,15 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_EXTRA ?=
 OUT ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+SECONDS ?= 60
+SEED ?= $(shell date +%s)
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-gpu ring-systems reference format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test fuzz check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-reliability bench-gpu audit ring-systems reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +34,10 @@ demo: $(READY) ## Design drug-like molecules: 3,000 oracle calls, a few minutes 
 	$(BIN)/moldesign optimize druglike --budget 3000 --seed 0 -o $(OUT)
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: $(READY) ## Feed damaged files to every reader (SECONDS=60, SEED=...); what it finds goes to runs/fuzz
+	$(BIN)/python tests/fuzz/readers.py --seconds $(SECONDS) --seed $(SEED) --out runs/fuzz
 
 check: $(READY) lint-docker layout ## Lint, format, types, import rules
 	$(BIN)/ruff check .
@@ -90,8 +95,22 @@ bench-speed: $(READY) ## Speed beside smiles-rnn and beside the machine's limits
 bench-scaling: $(READY) ## What a call costs after 1,000, 10,000 and 100,000 of them, into docs/results/scaling.json (15 minutes)
 	$(BIN)/python -m moldesign.benchmarks.scaling --out docs/results/scaling.json
 
+bench-reliability: $(READY) ## Kill runs at 100 random moments, fail every write, score a million molecules (20 minutes)
+	MOLDESIGN_TEST_EVERY_NTH_WRITE=1 $(BIN)/python -m pytest -q tests/rl/test_resume.py -k write_fails
+	$(BIN)/python -m moldesign.benchmarks.reliability --out docs/results/reliability.json
+
 bench-gpu: $(READY) ## Speed on the first CUDA device, into docs/results/gpu.json (10 minutes)
 	$(BIN)/moldesign benchmark gpu --output docs/results/gpu.json --force
+
+# The tools stand in an environment of their own: what they need is none of what they look at.
+audit: $(READY) ## Known vulnerabilities, an SBOM into dist/, licences of all dependencies into docs/licences.md
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt -e '.[dev,metrics,peers]'
+	@test -x .cache/audit/bin/python || $(PYTHON) -m venv .cache/audit
+	$(BIN)/python -c "import tomllib; from pathlib import Path; \
+	  print(*tomllib.loads(Path('pyproject.toml').read_text())['project']['optional-dependencies']['audit'], sep='\n')" \
+	  > .cache/audit/requirements.txt
+	.cache/audit/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -r .cache/audit/requirements.txt
+	$(BIN)/python -m moldesign.benchmarks.audit --tools .cache/audit/bin
 
 ring-systems: $(READY) ## Count the ring systems of the shipped corpora anew, into data/ (6 minutes)
 	$(BIN)/python -c "from pathlib import Path; from moldesign.language.ring_systems import make_table; \
@@ -112,7 +131,7 @@ prove-docker: ## Replay the Dockerfile in a chroot (root, Debian; several minute
 constraints: ## Remake constraints.txt from the newest releases (Python 3.11)
 	rm -rf .cache/constraints
 	$(PYTHON) -m venv .cache/constraints
-	.cache/constraints/bin/python -m pip install --quiet $(PIP_EXTRA) '.[dev,metrics,peers]'
+	.cache/constraints/bin/python -m pip install --quiet $(PIP_EXTRA) '.[audit,dev,metrics,peers]'
 	{ sed -n '/^#/p' constraints.txt; \
 	  .cache/constraints/bin/python -m pip freeze --all --exclude moldesign-rl --exclude pip | \
 	  sed 's/+.*//' | grep -v -i -E '^(nvidia|cuda|triton)'; } > .cache/constraints.txt

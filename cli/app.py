@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -14,13 +15,17 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from moldesign import __version__
-from moldesign.errors import MoldesignError
+from moldesign.errors import MoldesignError, one_line
 
 #: Each command: its module, the function or the group there, and the first line of its help.
 _COMMANDS = {
     "optimize": (
         "optimize:optimize",
         "Design molecules that score well, and write them to candidates.csv in the run directory.",
+    ),
+    "resume": (
+        "resume:resume",
+        "Go on with a run that was killed, interrupted or done, as if nothing had happened.",
     ),
     "sample": (
         "sample:sample",
@@ -32,6 +37,7 @@ _COMMANDS = {
     ),
     "pretrain": ("pretrain:pretrain", "Train a prior on corpora of molecules, from nothing."),
     "finetune": ("pretrain:finetune", "Train a prior further on a small set of molecules."),
+    "ledger": ("ledger:app", "The oracle calls of a run, also of one that is going on."),
     "estimators": (
         "estimators:estimators",
         "List the gradient estimators of `moldesign optimize --estimator`.",
@@ -45,6 +51,7 @@ _COMMANDS = {
         "List the priors at hand: shipped ones and those in the cache folder.",
     ),
     "corpora": ("corpora:app", "List, clean and fetch corpora of molecules."),
+    "doctor": ("doctor:doctor", "Check this machine and this install, and say in plain words what to do."),
     "benchmark": ("benchmark:app", "Measure how fast this machine draws, trains and optimises."),
 }
 
@@ -127,16 +134,40 @@ def main() -> None:
         _report("interrupted", 130)
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
         sys.exit(0)
     except MemoryError:
         _report("out of memory; choose a smaller --batch-size", 6)
-    except Exception as error:  # a defect of ours: still one line, the traceback on demand
+    except Exception as error:
+        reason = _missing_resource(error)
+        if reason:
+            _abandon_stdout()
+            _report(reason, 6)
+        # A defect of ours: still one line, the traceback on demand.
         _report(f"internal error: {type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def _abandon_stdout() -> None:
+    """Let what standard output has not taken go nowhere, so that Python does not try again when it leaves."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _missing_resource(error: Exception) -> str:
+    """What the machine lacks and what to do about it, where that is the fault; else empty."""
+    if not isinstance(error, OSError):
+        return ""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{where}cannot be written ({error.strerror}): free some disk space"
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
+        return f"{where}{error.strerror}: end other programs, or raise the limit that `ulimit -a` shows"
+    if "No usable temporary directory" in str(error):
+        return "no folder for temporary files can be written to: free some disk space, or set TMPDIR"
+    return ""
 
 
 def _report(message: str, exit_code: int) -> None:
     if os.environ.get("MOLDESIGN_DEBUG"):
         traceback.print_exc()
-    print(f"moldesign: {' '.join(message.split())}", file=sys.stderr)
+    print(f"moldesign: {one_line(message)}", file=sys.stderr)
     sys.exit(exit_code)

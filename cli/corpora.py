@@ -15,7 +15,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from moldesign import assets
+from moldesign.cli.terminal import plain
 from moldesign.errors import UsageError
+from moldesign.text import visible
 
 app = typer.Typer(no_args_is_help=True, help="List, clean and fetch corpora of molecules.")
 
@@ -38,9 +40,8 @@ def list_corpora(json_line: JsonFlag = False) -> None:
         return
     table = Table("name", "origin", "size", "path")
     for row in rows:
-        table.add_row(
-            str(row["name"]), str(row["origin"]), f"{int(row['bytes']) / 1e6:.1f} MB", str(row["path"])
-        )
+        size = f"{int(row['bytes']) / 1e6:.1f} MB"
+        table.add_row(plain(row["name"]), str(row["origin"]), size, plain(row["path"]))
     Console().print(table)
 
 
@@ -57,9 +58,9 @@ def show(
 
     file = MoleculeFile(assets.corpus_path(name))
     if text := assets.corpus_card(name):
-        Console(stderr=True).print(Markdown(text))
+        Console(stderr=True).print(Markdown(visible(text, keep="\n\t")))
     for entry, _ in zip(file, range(lines), strict=False):
-        typer.echo(entry.text)
+        typer.echo(visible(entry.text))
 
 
 @app.command()
@@ -177,10 +178,10 @@ def _print_summary(summary: dict[str, Any]) -> None:
     """The account of every line, as a table on stderr."""
     table = Table("lines", "what", title=f"{summary['lines']:,} lines read", title_justify="left")
     table.columns[0].justify = "right"
-    table.add_row(f"{summary['kept']:,}", f"kept in {summary['output']}")
+    table.add_row(f"{summary['kept']:,}", plain(f"kept in {summary['output']}"))
     table.add_row(f"{summary['duplicates']:,}", "duplicate")
     for reason, count in summary["rejected"].items():
-        table.add_row(f"{count:,}", f"rejected: {reason}")
+        table.add_row(f"{count:,}", plain(f"rejected: {reason}"))
     if summary["headers"]:
         table.add_row(f"{summary['headers']:,}", "header")
     if summary["continued"]:
@@ -188,4 +189,4 @@ def _print_summary(summary: dict[str, Any]) -> None:
     console = Console(stderr=True)
     console.print(table)
     if summary["duplicates"] or summary["rejected"]:
-        console.print(f"every row left out, with its line: {summary['rejects']}", soft_wrap=True)
+        console.print(plain(f"every row left out, with its line: {summary['rejects']}"), soft_wrap=True)

@@ -12,7 +12,9 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+
+from moldesign.cli.terminal import plain
+from moldesign.text import visible
 
 if TYPE_CHECKING:
     from moldesign.rewards.explanation import Explanation
@@ -36,7 +38,7 @@ def show(known: Known, explanation: Explanation) -> None:
         for first in range(0, len(labels), _ACROSS):
             console.print(_values(known, labels[first : first + _ACROSS]))
     for warning in explanation.warnings:
-        typer.echo(f"warning: {warning.text}")
+        typer.echo(visible(f"warning: {warning.text}"))
     if not explanation.warnings:
         typer.echo("no warnings")
 
@@ -96,8 +98,7 @@ def _components(explanation: Explanation) -> Table:
         shares = ["-" if math.isnan(share) else f"{share:.0%}" for share in (one.at_zero, one.at_one)]
         cells = [label, part, *raw, _desirability(one.shaped_mean), *shares]
         cells += [f"{one.failed:,}"] if failures else []
-        # As plain text: in markup, what stands in brackets is a style and shows nothing.
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(plain, cells))
     return table
 
 
@@ -107,7 +108,7 @@ def _scores(known: Known) -> Table:
     table.add_column("smiles", overflow="fold")
     table.add_column("score", justify="right", no_wrap=True)
     for i in range(len(known)):
-        table.add_row(*map(Text, [known.names[i], known.smiles[i], _score(known, i)]))
+        table.add_row(*map(plain, [known.names[i], known.smiles[i], _score(known, i)]))
     return table
 
 
@@ -116,12 +117,12 @@ def _values(known: Known, labels: Sequence[str]) -> Table:
     table = _table("Raw value -> desirability")
     table.add_column("line", justify="right", no_wrap=True)
     for label in labels:
-        table.add_column(Text(label), justify="right", overflow="fold")
+        table.add_column(plain(label), justify="right", overflow="fold")
     for i in range(len(known)):
         cells = [
             f"{_raw(known.raw[label][i])} -> {_desirability(known.shaped[label][i])}" for label in labels
         ]
-        table.add_row(*map(Text, [known.names[i], *cells]))
+        table.add_row(*map(plain, [known.names[i], *cells]))
     return table
 
 
@@ -135,7 +136,7 @@ def _ends(known: Known, explanation: Explanation) -> Table:
     rows = _best_and_worst(known)
     for n, i in enumerate(rows):
         table.add_row(
-            *map(Text, [known.names[i], known.smiles[i], _score(known, i), _lowest(known, explanation, i)]),
+            *map(plain, [known.names[i], known.smiles[i], _score(known, i), _lowest(known, explanation, i)]),
             end_section=n == _ENDS - 1,
         )
     return table

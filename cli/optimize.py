@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from moldesign.cli.interrupts import Interrupts
 from moldesign.cli.options import (
     JsonFlag,
     ThreadsOption,
     TrustOption,
-    failure_lines,
     set_threads,
     settings_options,
     trust_plugins,
 )
+from moldesign.cli.running import (
+    NearestAllOption,
+    SdfOption,
+    TensorboardOption,
+    export_options,
+    report_run,
+    watching,
+)
 from moldesign.errors import UsageError, nearest
 from moldesign.rl.settings import OptimizeSettings
-from moldesign.settings import build
+from moldesign.settings import build, parse_toml, read_text
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from moldesign.rl.run import Run
-    from moldesign.rl.steps import StepReport
-
-_TABLE_ROWS = 10
-_PHASES = {
-    "draw": "drawing",
-    "score": "scoring",
-    "wait": "waiting for scores",
-    "read": "reading",
-    "weigh": "weighing",
-    "step": "learning",
-    "remember": "remembering",
-    "other": "other",
-}
 _CONFIG_KEYS = ("objective", "prior", "settings")
 
 
@@ -70,16 +52,9 @@ def optimize(
             "--oracle-cmd", help="Score with a command that speaks JSON lines, in place of an objective."
         ),
     ] = None,
-    sdf: Annotated[bool, typer.Option("--sdf", help="Write candidates.sdf too.")] = False,
-    nearest_all: Annotated[
-        bool,
-        typer.Option(
-            "--nearest-all", help="Nearest training molecule of every candidate, not of the 200 best."
-        ),
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write the steps as TensorBoard events too.")
-    ] = False,
+    sdf: SdfOption = False,
+    nearest_all: NearestAllOption = False,
+    tensorboard: TensorboardOption = False,
     trust_plugin: TrustOption = None,
     threads: ThreadsOption = None,
     json_line: JsonFlag = False,
@@ -95,13 +70,20 @@ def optimize(
     goal = objective or given.get("objective")
     if goal is None and oracle_cmd is None:
         raise UsageError("what to optimise? Name an objective, a TOML file, or --oracle-cmd")
+    if "workers" not in settings:
+        from moldesign.rewards.trust import require_workers
+
+        require_workers(str(given.get("settings", {}).get("workers", "")), f"{config}: settings.workers")
+    if oracle_cmd is not None:
+        from moldesign.rewards.trust import trust_command
+
+        trust_command(oracle_cmd)
     chosen = OptimizeSettings.of(**{**given.get("settings", {}), **settings})
     if idle := chosen.unread():
         typer.echo(
             f"moldesign: nothing reads {', '.join(idle)} here (estimator {chosen.estimator})", err=True
         )
 
-    from moldesign.records.candidates import NEAREST_FOR
     from moldesign.rewards.external import ExternalScorer
     from moldesign.rewards.loading import load_objective
     from moldesign.rewards.objective import Objective
@@ -119,21 +101,18 @@ def optimize(
 
         set_threads(threads)
         interrupts = stack.enter_context(Interrupts())
-        watchers = [stack.enter_context(_progress_bar(chosen))]
-        if tensorboard:
-            from moldesign.rl.board import Board
-
-            watchers.append(stack.enter_context(Board(out / "tensorboard")))
+        board = out / "tensorboard" if tensorboard else None
+        watch = stack.enter_context(watching(calls=chosen.budget, steps=chosen.max_steps, board=board))
         run = run_optimize(
             resolved,
             prior=prior or given.get("prior", "druglike"),
             out=out,
-            progress=partial(_tell_all, watchers),
+            progress=watch,
             should_stop=interrupts,
-            export={"sdf": sdf, "nearest_for": None if nearest_all else NEAREST_FOR},
+            export=export_options(sdf, nearest_all),
             **chosen.model_dump(),
         )
-    _report(run, out, json_line)
+    report_run(run, out, json_line)
     interrupts.exit_if_received()
 
 
@@ -143,13 +122,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: not there, not TOML, or an unknown key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML ({error})") from None
+    text = read_text(path)
+    content = parse_toml(text, str(path))
     for key in content:
         if key not in _CONFIG_KEYS:
             raise UsageError(f"{path}: unknown key '{key}'{nearest(key, _CONFIG_KEYS)}")
@@ -161,101 +135,3 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: settings is a table: [settings]")
     build(OptimizeSettings, content.get("settings", {}), where=str(path))
     return {**content, "text": text}
-
-
-@contextmanager
-def _progress_bar(settings: OptimizeSettings) -> Iterator[Callable[[StepReport], None]]:
-    """What to call after each step: a bar on a terminal, a line every ten steps elsewhere; on stderr."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda report: _say(report) if report.step % 10 == 0 else None
-        return
-    facts = TextColumn("{task.fields[facts]}")
-    with Progress(BarColumn(), facts, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("", total=settings.budget or settings.max_steps, facts="")
-
-        def show(report: StepReport) -> None:
-            done = report.calls if settings.budget else report.step
-            bar.update(task, completed=done, facts=_facts(report))
-
-        yield show
-
-
-def _tell_all(watchers: Sequence[Callable[[StepReport], None]], report: StepReport) -> None:
-    for watch in watchers:
-        watch(report)
-
-
-def _facts(report: StepReport) -> str:
-    return (
-        f"step {report.step}: {report.calls:,} calls, mean score {report.mean_score:.3f}, "
-        f"ten best {report.top10_mean:.3f}, valid {report.valid:.0%}"
-    )
-
-
-def _say(report: StepReport) -> None:
-    typer.echo(_facts(report), err=True)
-
-
-def _report(run: Run, out: Path, json_line: bool) -> None:
-    """The ten best on stdout, what happened on stderr; or all of it as one line of JSON."""
-    table: pd.DataFrame = run.candidates
-    failed = int((run.ledger["status"] == "failed").sum())
-    first, last = run.ledger["score"].head(300).mean(), run.ledger["score"].tail(300).mean()
-    front = {} if run.hypervolume.empty else run.hypervolume.iloc[-1].to_dict()
-    if json_line:
-        best = table.head(_TABLE_ROWS)[["rank", "smiles", "score"]]
-        summary = {
-            "out": str(out),
-            "stopped_by": run.stopped_by,
-            "calls": len(run.ledger),
-            "candidates": len(table),
-            "failed": failed,
-            **{name: float(value) for name, value in front.items() if name != "calls"},
-            "mean_score_first_300": None if first != first else round(float(first), 6),
-            "mean_score_last_300": None if last != last else round(float(last), 6),
-            "seconds_a_step": round(_seconds_a_step(run.timeline), 6),
-            "time": {name: round(share, 4) for name, share in _shares(run.timeline).items()},
-            "best": json.loads(best.to_json(orient="records")),
-        }
-        typer.echo(json.dumps(summary))
-        return
-    columns = ["rank", "smiles", "score", "mw", "logp", "qed", "sa"]
-    shown = Table()
-    for column in columns:
-        shown.add_column(column, overflow="fold")
-    for values in table.head(_TABLE_ROWS)[columns].itertuples(index=False):
-        # As plain text: in markup, [nH] is a style and shows nothing.
-        shown.add_row(*(Text(f"{v:.3g}" if isinstance(v, float) else str(v)) for v in values))
-    Console().print(shown)
-    typer.echo(
-        f"{run.stopped_by}: {len(run.ledger):,} oracle calls, {len(table):,} candidates, {failed:,} failed; "
-        f"mean score of the first 300 calls {first:.3f}, of the last 300 {last:.3f}",
-        err=True,
-    )
-    for line in failure_lines(run.ledger):
-        typer.echo(line, err=True)
-    typer.echo(_time(run.timeline), err=True)
-    if front:
-        typer.echo(f"front: {front['front']:.0f} molecules, hypervolume {front['hypervolume']:.3f}", err=True)
-    written = f"candidates: {out / 'candidates.csv'}"
-    if len(table):
-        written += f"; learning curve: {out / 'learning_curve.png'}"
-    typer.echo(written, err=True)
-
-
-def _shares(timeline: pd.DataFrame) -> dict[str, float]:
-    return dict(zip(timeline["phase"], timeline["share"], strict=True))
-
-
-def _seconds_a_step(timeline: pd.DataFrame) -> float:
-    phases = timeline["phase"].isin(list(_PHASES))
-    return float(timeline.loc[phases, "milliseconds_a_step"].sum()) / 1000
-
-
-def _time(timeline: pd.DataFrame) -> str:
-    """A line on where the time of the loop went, phases of less than half a percent left out."""
-    shares = _shares(timeline)
-    parts = [f"{words} {shares[name]:.0%}" for name, words in _PHASES.items() if shares[name] >= 0.005]
-    line = f"time: {', '.join(parts)}; {_seconds_a_step(timeline):.2g} s a step"
-    return f"{line}; workers busy {shares['workers']:.0%}" if "workers" in shares else line

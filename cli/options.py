@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+
+from moldesign.text import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ ThreadsOption = Annotated[
         "--threads",
         min=1,
         envvar="MOLDESIGN_THREADS",
-        help="Threads of the network; default: the processors there are.",
+        help="Threads of the network; default: OMP_NUM_THREADS, or the processors that it may use.",
     ),
 ]
 TrustOption = Annotated[
@@ -39,7 +40,8 @@ TrustOption = Annotated[
     typer.Option(
         "--trust-plugin",
         metavar="PATH",
-        help="Let an objective run this file: Python, a pickled model, or a command; may be repeated.",
+        help="Let an objective run this file (Python, a pickled model, a command), or use this address; "
+        "may be repeated.",
     ),
 ]
 ForceFlag = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
@@ -138,7 +140,7 @@ def failure_lines(table: pd.DataFrame, most: int = 3) -> list[str]:
     lines = []
     for reason, count in kinds.head(most).items():
         example = failed.loc[failed["reason"] == reason, "smiles"].iloc[0]
-        lines.append(f"failed: {count:,} as {example}: {reason}")
+        lines.append(visible(f"failed: {count:,} as {example}: {reason}"))
     if len(kinds) > most:
         lines.append(f"failed: {kinds.iloc[most:].sum():,} more for {len(kinds) - most:,} other reasons")
     return lines
@@ -146,20 +148,6 @@ def failure_lines(table: pd.DataFrame, most: int = 3) -> list[str]:
 
 def set_threads(threads: int | None) -> None:
     """Let torch use so many threads; by default OMP_NUM_THREADS, else the processors it may use."""
-    import torch
+    from moldesign.policy.threads import use_threads
 
-    # torch has read OMP_NUM_THREADS, by which a user or torchrun divides a machine among processes.
-    if threads is not None or not os.environ.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(threads or usable_processors())
-
-
-def usable_processors() -> int:
-    """Processors this process may use: its affinity, and the CPU quota of its control group."""
-    count = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no control group of version 2: the affinity is all there is to know
-    return count
+    use_threads(threads)

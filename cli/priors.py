@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +12,8 @@ from rich.table import Table
 
 from moldesign import assets
 from moldesign.cli.options import JsonFlag
+from moldesign.cli.terminal import plain
+from moldesign.text import visible
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -24,11 +26,16 @@ def list_priors(context: typer.Context, json_line: JsonFlag = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from moldesign.errors import CheckpointError
     from moldesign.policy.checkpoint import read_provenance
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, path in assets.priors().items():
-        architecture, vocabulary, provenance = read_provenance(path)
+        try:
+            architecture, vocabulary, provenance = read_provenance(path)
+        except CheckpointError as error:  # one that is broken hides no other
+            rows.append({"name": name, "path": str(path), "error": str(error)})
+            continue
         rows.append(
             {
                 "name": name,
@@ -46,9 +53,12 @@ def list_priors(context: typer.Context, json_line: JsonFlag = False) -> None:
         return
     table = Table("name", "trained on", "molecules", "network", "validation NLL")
     for row in rows:
+        if "error" in row:
+            table.add_row(plain(row["name"]), plain(f"cannot be used: {row['error']}", style="bold red"))
+            continue
         table.add_row(
-            str(row["name"]),
-            ", ".join(provenance_names(row["corpora"])),
+            plain(row["name"]),
+            plain(", ".join(provenance_names(row["corpora"]))),
             f"{row['molecules']:,}",
             str(row["network"]),
             "" if row["validation_nll"] is None else f"{row['validation_nll']:.2f} nats",
@@ -82,6 +92,6 @@ def show(
         typer.echo(json.dumps(facts))
         return
     if text := assets.prior_card(name):
-        Console().print(Markdown(text))
+        Console().print(Markdown(visible(text, keep="\n\t")))
     else:
         typer.echo(json.dumps(facts, indent=2))

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from moldesign.cli.options import ForceFlag, JsonFlag, TrustOption, refuse_existing, trust_plugins
+from moldesign.cli.options import (
+    ForceFlag,
+    JsonFlag,
+    TrustOption,
+    refuse_existing,
+    trust_plugins,
+    write_output,
+)
+from moldesign.cli.terminal import plain
+from moldesign.text import visible
 
 if TYPE_CHECKING:
     from moldesign.rewards.entry import Entry
@@ -89,7 +97,7 @@ def show(
         typer.echo(json.dumps(_facts(name, entry)))
         return
     for line in description(name, entry):
-        typer.echo(f"# {line}")
+        typer.echo(visible(f"# {line}"))
     typer.echo("\n" + component_toml(name, entry), nl=False)
 
 
@@ -120,7 +128,7 @@ def new(
     if path.suffix != ".py":
         raise UsageError(f"{path}: a file with Python code has a name that ends in .py")
     refuse_existing(path, force)
-    path.write_text(python_file(name, str(path)), encoding="utf-8")
+    write_output(python_file(name, str(path)), path)
     typer.echo(f"wrote {path}; try it: moldesign rewards test {path}:{name} --trust-plugin {path}", err=True)
 
 
@@ -234,18 +242,18 @@ def _print_list(rewards: dict[str, Entry | str], objectives: dict[str, Objective
         for name in names:
             entry = rewards[name]
             if isinstance(entry, str):
-                table.add_row(escape(name), "", "", f"[bold red]cannot be used:[/] {escape(entry)}")
+                table.add_row(plain(name), "", "", plain(f"cannot be used: {entry}", style="bold red"))
                 continue
             lines = [entry.description]
             if entry.parameters.model_fields:
                 lines.append(f"parameters: {', '.join(entry.parameters.model_fields)}")
             if entry.example:
                 lines.append(f"example: parameters = {inline(entry.example)}")
-            table.add_row(escape(name), escape(entry.unit), entry.direction, escape("\n".join(lines)))
+            table.add_row(plain(name), plain(entry.unit), entry.direction, plain("\n".join(lines)))
         console.print(table)
     ready = Table("objective", "what it wants", title="Ready-made objectives", title_justify="left")
     for name, objective in objectives.items():
-        ready.add_row(name, escape(objective.description))
+        ready.add_row(name, plain(objective.description))
     console.print(ready)
 
 
@@ -276,20 +284,20 @@ def _print_trial(name: str, trial: Trial) -> None:
     console = Console()
     facts = trial.facts
     unit = f" ({facts.unit})" if facts.unit else ""
-    console.print(escape(f"{name}{unit}: {facts.description}"), highlight=False)
+    console.print(plain(f"{name}{unit}: {facts.description}"), highlight=False)
     if facts.parameters:
-        console.print(escape(f"parameters = {inline(facts.parameters)}"), highlight=False)
+        console.print(plain(f"parameters = {inline(facts.parameters)}"), highlight=False)
     table = Table()
     table.add_column("molecule", overflow="fold")
     table.add_column("")
     table.add_column("value", justify="right")
     table.add_column("time", justify="right")
     for row in trial.rows:
-        value = f"[red]{escape(row.problem)}[/]" if row.problem else f"{row.value:.6g}"
-        table.add_row(escape(row.smiles), escape(row.what), value, duration(row.seconds))
+        value = plain(row.problem, style="red") if row.problem else f"{row.value:.6g}"
+        table.add_row(plain(row.smiles), plain(row.what), value, duration(row.seconds))
     console.print(table)
     checks = Table("check", "verdict", "")
     for check in trial.checks:
         style = _STYLE[check.verdict]
-        checks.add_row(check.what, f"[{style}]{check.verdict}[/]", escape(check.detail))
+        checks.add_row(check.what, f"[{style}]{check.verdict}[/]", plain(check.detail))
     console.print(checks)

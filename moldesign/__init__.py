@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from moldesign.rewards.objective import Objective as Objective
     from moldesign.rewards.scoring import score as score
     from moldesign.rl.optimize import optimize as optimize
+    from moldesign.rl.optimize import resume as resume
 
 __version__ = "0.1.0"
-__all__ = ["Component", "Objective", "__version__", "optimize", "sample", "score"]
+__all__ = ["Component", "Objective", "__version__", "optimize", "resume", "sample", "score"]
 
 _HOME = {
     "Component": "moldesign.rewards.component",
     "Objective": "moldesign.rewards.objective",
     "optimize": "moldesign.rl.optimize",
+    "resume": "moldesign.rl.optimize",
     "sample": "moldesign.policy.sampling",
     "score": "moldesign.rewards.scoring",
 }

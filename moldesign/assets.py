@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from moldesign.errors import UsageError, nearest
+from moldesign.files import open_to_all
 
 #: What the name of a corpus file ends with; the rest is the name of the corpus.
 CORPUS_SUFFIX = ".smi.xz"
@@ -14,7 +15,10 @@ PRIOR_SUFFIX = ".safetensors"
 
 
 def home() -> Path:
-    """The cache folder: the environment's MOLDESIGN_HOME, or ~/.cache/moldesign. It need not exist."""
+    """The cache folder: the environment's MOLDESIGN_HOME, or ~/.cache/moldesign. It need not exist.
+
+    Nothing in it is used while every user of the machine may write to it.
+    """
     chosen = os.environ.get("MOLDESIGN_HOME", "").strip()
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "moldesign"
 
@@ -77,7 +81,9 @@ def _package(name: str) -> Path:
 
 def _assets(package: str, folder: str, suffix: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for directory in (home() / folder, _package(package)):
+    kept = home() / folder
+    # Where anybody may put a file, a name means whatever somebody wants it to.
+    for directory in (_package(package),) if open_to_all(home(), kept) else (kept, _package(package)):
         if directory.is_dir():
             for path in directory.iterdir():
                 # A dot marks a file that is still being written.
@@ -95,5 +101,7 @@ def _find(name_or_path: str | Path, kind: str, known: dict[str, Path]) -> Path:
         return path
     plural = {"corpus": "corpora", "prior": "priors"}[kind]
     fetch = "; fetch it with: moldesign corpora fetch moses" if text.startswith("moses") else ""
-    hint = fetch or nearest(text, known) or f" ({plural}: {', '.join(known) or 'none'})"
+    closed = f"; no name is looked for in {home()}, where every user may write: chmod -R o-w {home()}"
+    hint = closed if open_to_all(home(), home() / plural) else fetch
+    hint = hint or nearest(text, known) or f" ({plural}: {', '.join(known) or 'none'})"
     raise UsageError(f"no {kind} named '{text}'{hint}")

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from moldesign.errors import MoldesignError, ResourceError, UsageError
+
+#: The longest text that somebody writes by hand, in bytes.
+MAX_TEXT = 16 * 2**20
+
+#: No room: on the disk, in the quota, or under the limit of a file's size (`ulimit -f`).
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+#: Nor can it be written to by whoever names the path better.
+_UNWRITABLE = {errno.EROFS: "the file system is read-only", errno.EIO: "the device has a fault"}
+
+
+def write_error(path: Path | str, error: OSError) -> MoldesignError:
+    """The error to raise when `path` cannot be written: a disk that takes nothing apart from a wrong path."""
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return ResourceError(f"{path}: cannot be written ({reason}): free some disk space")
+    if error.errno in _UNWRITABLE:
+        return ResourceError(f"{path}: cannot be written ({_UNWRITABLE[error.errno]}): choose another place")
+    return UsageError(f"{path}: cannot be written ({reason})")
 
 
 @contextmanager
@@ -40,6 +62,47 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+def read_text(path: Path, most: int = MAX_TEXT) -> str:
+    """The UTF-8 text of a file that somebody wrote by hand, such as an objective.
+
+    Raises:
+        OSError: it cannot be read, is no file (a device may never end), or is longer than `most` bytes.
+        UnicodeDecodeError: no text.
+    """
+    # Without waiting for somebody to write to a pipe.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
+        kind = os.fstat(handle.fileno()).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+        content = handle.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"longer than {most:,} bytes", str(path))
+    return content.decode("utf-8")
+
+
+def open_to_all(*folders: Path) -> bool:
+    """Whether every user of the machine may put files into one of the folders: what is there is anybody's."""
+    for folder in folders:
+        try:
+            if folder.stat().st_mode & stat.S_IWOTH:
+                return True
+        except OSError:  # not there
+            continue
+    return False
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, open to others no more than its owner's group.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=0o775, exist_ok=True)
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -20,6 +21,13 @@ torch.set_num_threads(1)
 # What is kept for later runs is not the user's, and no test lives on what another run of them left there.
 _HOME = tempfile.TemporaryDirectory(prefix="moldesign-tests-")
 os.environ["MOLDESIGN_HOME"] = _HOME.name
+
+# The same examples every time, few of them; HYPOTHESIS_PROFILE=thorough looks further, elsewhere each time.
+hypothesis.settings.register_profile(
+    "ci", derandomize=True, max_examples=60, deadline=None, database=None, print_blob=False
+)
+hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 #: Letter of the small prior -> its part of the next letters; what is left of one ends the molecule.
 _SHARES = {"C": 0.50, "N": 0.16, "O": 0.16, "(": 0.03, ")": 0.03, "=": 0.03}

@@ -47,6 +47,20 @@ def test_fetched_corpora_are_found_and_half_written_ones_are_not(cache: Path) ->
     assert assets.shipped(assets.corpus_path("zinc250k")), "a shipped corpus is not shadowed by the cache"
 
 
+def test_in_a_folder_that_every_user_may_write_to_no_name_is_looked_for(cache: Path) -> None:
+    (cache / "priors").mkdir()
+    for name in ("druglike", "mine"):
+        (cache / "priors" / f"{name}.safetensors").write_bytes(b"x")
+    assert assets.prior_path("mine").parent == cache / "priors"
+    for folder in (cache, cache / "priors"):
+        folder.chmod(0o777)
+        assert "mine" not in assets.priors()
+        assert assets.shipped(assets.prior_path("druglike"))
+        with pytest.raises(UsageError, match="every user may write: chmod -R o-w"):
+            assets.prior_path("mine")
+        folder.chmod(0o755)
+
+
 def test_a_path_stays_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert assets.corpus_path("some/where.smi") == Path("some/where.smi")
     assert assets.prior_path(Path("runs/prior.safetensors")) == Path("runs/prior.safetensors")

@@ -21,6 +21,7 @@ ENVIRONMENT = {**os.environ, "MOLDESIGN_THREADS": "1", "OMP_NUM_THREADS": "1"}
 #: Makes a long command short; the last of two equal options is the one that counts.
 CHEAPER = {
     "optimize": ["--budget", "40", "--batch-size", "32"],
+    "resume": ["--budget", "60"],
     "sample": ["-n", "20"],
     "pretrain": ["--epochs", "1", "--layers", "1", "--hidden-size", "16", "--embedding-size", "8"],
     "finetune": ["--epochs", "1"],
@@ -46,6 +47,7 @@ PAGES = [
     "README.md",
     "docs/corpora.md",
     "docs/dry-run.md",
+    "docs/environment.md",
     "docs/estimators.md",
     "docs/execution.md",
     "docs/external-scorers.md",
@@ -54,6 +56,7 @@ PAGES = [
     "docs/plugins.md",
     "docs/pretraining.md",
     "docs/priors.md",
+    "docs/runs.md",
     "docs/speed.md",
 ]
 

@@ -47,7 +47,7 @@ def test_the_help_and_the_version_load_what_they_print_with_and_no_command() -> 
     assert loaded_by_command("--help", names=(*HEAVY, *IDLE, *commands)) == {"rich", "typer"}
 
 
-@pytest.mark.parametrize("command", ["optimize", "pretrain", "sample", "score", "rewards"])
+@pytest.mark.parametrize("command", ["doctor", "optimize", "pretrain", "sample", "score", "rewards"])
 def test_the_help_of_a_command_loads_neither_numbers_nor_molecules(command: str) -> None:
     loaded = loaded_by_command(command, "--help", names=(*HEAVY, *IDLE))
     assert loaded <= {"pydantic", "rich", "typer"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from moldesign.benchmarks.speed import Batches, Bench, Effort
 from moldesign.benchmarks.timing import Row
 from moldesign.errors import UsageError
+from moldesign.limits import usable_processors
 
 #: Those of `speed` that a GPU has a part in.
 PARTS = ("ceilings", "sampling", "training", "loop")
@@ -29,6 +29,6 @@ def gpu_bench(prior: str | Path, effort: Effort, *, tell: Callable[[Row], None] 
         sampling=(256, 512, 1024, 2048, 4096, 8192),
         training=(256, 1024, 4096),
         loop=(64, 256, 1024),
-        workers=(len(os.sched_getaffinity(0)),),
+        workers=(usable_processors(),),
     )
     return Bench.of(prior, effort, batches=batches, device="cuda", tell=tell)

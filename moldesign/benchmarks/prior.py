@@ -11,8 +11,6 @@ import hashlib
 import json
 import logging
 import math
-import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -41,13 +39,14 @@ from moldesign.benchmarks.metrics import (
 from moldesign.errors import CheckpointError, DataError, MoldesignError, UsageError
 from moldesign.files import sha256
 from moldesign.language import corpus
+from moldesign.limits import usable_processors
 from moldesign.policy.checkpoint import Provenance, StoragePrecision, load_policy, read_tensors, save_policy
 from moldesign.policy.policy import Policy
 from moldesign.policy.pretraining import split
 from moldesign.policy.settings import PretrainSettings
 from moldesign.policy.training import HALF_PRECISION_TOLERANCE, half_precision_difference
+from moldesign.records.environment import environment
 from moldesign.records.files import write_text
-from moldesign.records.run import environment
 
 _DRAW_BATCH = 1024
 _STORAGE_MOLECULES = 1000
@@ -341,19 +340,6 @@ def _frechet(
     return Frechet(held_out=compare(of_held_out, of_first), training=compare(of_first, of_second))
 
 
-def processor() -> str:
-    """The name of the processor, as the system knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return platform.processor() or platform.machine()
-
-
 def _repeat(name: str, corpora: Sequence[str], samples: int, seed: int, with_fcd: bool) -> list[str]:
     """The command that repeats the measurement from the shipped prior; nothing of this machine's folders."""
     parts = ["python", "-m", "moldesign.benchmarks.prior", "--prior", f"models/{name}{assets.PRIOR_SUFFIX}"]
@@ -368,7 +354,7 @@ def _environment(seed: int, command: Sequence[str], with_fcd: bool) -> dict[str,
     if with_fcd:
         facts["versions"]["fcd"] = metadata.version("fcd")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return {**facts, "processor": processor(), "accelerator": device}
+    return {**facts, "accelerator": device}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -392,7 +378,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=12_345, help="Seed of the samples (default: 12345).")
     add("--fcd", action="store_true", help="Compute FCD too: minutes; needs the package fcd.")
     add("--trained-on", default="", help="Machine of the training, in place of what the prior says.")
-    add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="Threads of torch.")
+    add("--threads", type=int, default=usable_processors(), help="Threads of torch.")
     return parser
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from moldesign.records.environment import environment
 from moldesign.records.files import write_text
-from moldesign.records.run import environment
 
 
 def write_result(path: Path, module: str, facts: Mapping[str, object]) -> None:

@@ -14,13 +14,13 @@ import torch
 from moldesign.assets import prior_path
 from moldesign.benchmarks import ceilings, peers, work
 from moldesign.benchmarks.fidelity import fidelity
-from moldesign.benchmarks.prior import processor
 from moldesign.benchmarks.timing import Row, Spread, alternate, rate
 from moldesign.errors import UsageError, nearest
 from moldesign.language import corpus
 from moldesign.policy.checkpoint import load_policy
 from moldesign.policy.network import autocast_dtype
 from moldesign.policy.policy import Policy
+from moldesign.records.environment import processor
 
 CORPUS = "zinc250k"
 #: The batch of the peer's training script.

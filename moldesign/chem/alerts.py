@@ -19,6 +19,7 @@ from rdkit.Chem.FilterCatalog import (
 
 from moldesign.chem.molecules import Mol
 from moldesign.chem.substructures import InvalidSmarts, count_matches, has_match, pattern
+from moldesign.files import read_text
 
 #: PAINS, also as its families A, B and C: Baell and Holloway, J. Med. Chem. 53, 2719 (2010). BRENK: Brenk et
 #: al., ChemMedChem 3, 435 (2008). NIH: Jadhav et al., J. Med. Chem. 53, 37 (2010), and Doveston et al., Org.
@@ -137,7 +138,7 @@ def read_alerts(path: Path) -> tuple[Alert, ...]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).removeprefix("\ufeff").splitlines()
     except OSError as error:
         raise InvalidAlertFile(f"{path}: cannot be read ({error.strerror or error})") from None
     except UnicodeDecodeError:

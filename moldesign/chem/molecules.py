@@ -16,6 +16,14 @@ Mol = Chem.Mol
 MAX_CHARACTERS = 1000
 MAX_ATOMS = 250
 MAX_CHARGE = 8
+#: Independent rings (bonds less atoms, plus fragments), and the rings of smallest size that they give in all
+#: (relevant cycles, Vismara 1997). RDKit looks for the latter one by one, and in cycles of rings joined at
+#: opposite atoms their number doubles with each ring: the million of twenty cyclobutanes takes it minutes.
+#: With so few of the former the latter can be counted in 32 bits. C60 has 31 and 32.
+MAX_RINGS = 32
+MAX_SMALLEST_RINGS = 150
+#: So few independent rings cannot give many: 2^7 at most.
+_FEW_RINGS = 7
 
 #: Elements of drug-like chemistry; everything else is a metal, a salt or a mistake.
 ORGANIC_ELEMENTS = frozenset({"H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Se", "Br", "I"})
@@ -77,6 +85,9 @@ def read(smiles: str) -> Mol:
             raise InvalidMolecule(f"unknown isotope: {bracket}")
         if atom_map and len(atom_map) > 6:
             raise InvalidMolecule(f"atom map number out of range: {bracket}")
+    # Each bond that closes a ring has a label of a digit or more at either end.
+    if sum(map(smiles.count, "0123456789")) > 2 * _FEW_RINGS:
+        _refuse_rings(smiles)
     mol = Chem.MolFromSmiles(smiles)
     if mol is None:
         raise InvalidMolecule(_why_unparsable(smiles))
@@ -87,6 +98,20 @@ def read(smiles: str) -> Mol:
     if abs(Chem.GetFormalCharge(mol)) > MAX_CHARGE:
         raise InvalidMolecule(f"net charge beyond {MAX_CHARGE}")
     return mol
+
+
+def _refuse_rings(smiles: str) -> None:
+    """Raise InvalidMolecule for rings that RDKit would take too long to find."""
+    mol = Chem.MolFromSmiles(smiles, sanitize=False)  # which looks for none
+    if mol is None:
+        return  # as it will be again
+    independent = mol.GetNumBonds() - mol.GetNumAtoms() + len(Chem.GetMolFrags(mol))
+    if independent > MAX_RINGS:
+        raise InvalidMolecule(f"more than {MAX_RINGS} rings")
+    if independent > _FEW_RINGS:
+        Chem.FindRingFamilies(mol)
+        if mol.GetRingInfo().NumRelevantCycles() > MAX_SMALLEST_RINGS:
+            raise InvalidMolecule(f"rings that close in more than {MAX_SMALLEST_RINGS} ways")
 
 
 def reread(smiles: str) -> Mol:
@@ -196,10 +221,17 @@ def uncharged(mol: Mol) -> Mol:
 
 
 def largest_fragment(mol: Mol) -> Mol:
-    """The fragment with most heavy atoms; of equals, the one whose SMILES sorts first."""
-    fragments: tuple[Mol, ...] = Chem.GetMolFrags(mol, asMols=True)
-    if len(fragments) == 1:
+    """The fragment with most heavy atoms; of equals, the one whose SMILES sorts first.
+
+    Raises:
+        InvalidMolecule: a fragment that is none by itself, as bonds of any kind (`~`) may make it.
+    """
+    if len(Chem.GetMolFrags(mol)) == 1:
         return mol
+    try:
+        fragments: tuple[Mol, ...] = Chem.GetMolFrags(mol, asMols=True)
+    except Chem.MolSanitizeException as error:
+        raise InvalidMolecule(f"a fragment is no molecule: {' '.join(str(error).split())}") from None
     return min(fragments, key=lambda m: (-m.GetNumHeavyAtoms(), to_smiles(m)))
 
 
@@ -214,7 +246,14 @@ def standardise(mol: Mol, standard: Standard = Standard()) -> str:
         InvalidMolecule: the standard does not allow the molecule, with the reason.
     """
     quiet_rdkit()
-    mol = Chem.Mol(largest_fragment(mol))
+    try:
+        return _standard_form(Chem.Mol(largest_fragment(mol)), standard)
+    except Chem.MolSanitizeException as error:
+        # RDKit reads bonds of any kind (`~`), and later misses the valence that they do not count for.
+        raise InvalidMolecule(f"no standard form: {' '.join(str(error).split())}") from None
+
+
+def _standard_form(mol: Mol, standard: Standard) -> str:
     for atom in mol.GetAtoms():
         atom.SetIsotope(0)
         atom.SetAtomMapNum(0)

@@ -14,7 +14,7 @@ from rdkit import Chem, DataStructs
 
 from moldesign.chem.fingerprints import BITS, CircularKind, Fingerprint, fingerprint
 from moldesign.chem.molecules import Mol, parse, quiet_rdkit
-from moldesign.files import atomic_write
+from moldesign.files import atomic_write, make_folder, open_to_all
 
 
 class NearestNeighbours:
@@ -149,11 +149,11 @@ def kept(
     """What is computed of a corpus, from the file that holds it or, without one, kept in one then.
 
     Args:
-        cache: the folder of the file; None: nothing is kept.
+        cache: the folder of the file; None, or one that every user may write to: nothing is kept.
         key: all that the result depends on but the corpus.
         valid: whether what the file holds can be the result.
     """
-    if cache is None:
+    if cache is None or open_to_all(cache, cache.parent):
         return compute()
     digest = hashlib.sha256(f"{key}\n".encode())
     for line in smiles:
@@ -161,14 +161,14 @@ def kept(
     path = cache / f"{digest.hexdigest()[:32]}.npy"
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # absent or damaged
+    except Exception:  # absent, or damaged: NumPy raises of every kind for what is no header
         array = None
     if array is not None and array.dtype == np.uint64 and valid(array):
         return np.asarray(array)
     array = compute()
     # A cache that cannot be written (a home that is read-only, a full disk) must not cost the results.
     with contextlib.suppress(OSError):
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         with atomic_write(path) as temporary:
             np.save(temporary, array)
     return array

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import lzma
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,10 +19,12 @@ import zstandard
 
 from moldesign.assets import corpus_path
 from moldesign.chem.molecules import MAX_CHARACTERS, InvalidMolecule, Standard, read, standardise
-from moldesign.errors import DataError, ResourceError, UsageError
-from moldesign.files import atomic_write, sha256
+from moldesign.errors import DataError, UsageError
+from moldesign.files import atomic_write, sha256, write_error
 from moldesign.language.reading import Entry, MoleculeFile, file_format
 from moldesign.language.workers import Answer, Workers
+from moldesign.limits import usable_processors
+from moldesign.text import visible
 
 #: Rows that go to a worker together: about a tenth of a second of work.
 BATCH_SIZE = 256
@@ -154,7 +155,7 @@ def prepare(
         raise UsageError(f"{output}: a corpus is written as .smi or .csv, plain, .gz, .xz or .zst")
     report = Preparation(output, list(sources))
     seen = SeenHashes()
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or usable_processors()
     work = partial(clean, standard=standard or Standard())
     with ExitStack() as stack:
         corpus = stack.enter_context(open_corpus(output))
@@ -176,7 +177,7 @@ def prepare(
                     reason = reason or "no reason given"
                     report.rejected[reason.split(": ")[0]] += 1
                 if refused:
-                    row = (file.path.name, str(entry.line), _cell(entry.text), _cell(reason))
+                    row = (_cell(file.path.name), str(entry.line), _cell(entry.text), _cell(reason))
                     refused.write("\t".join(row) + "\n")
             if progress:
                 share = sum(file.share_read * file.size for file in files) / total_size
@@ -244,10 +245,9 @@ def _problem(entry: Entry) -> str | None:
 
 def _cell(text: str) -> str:
     """A cell of the rejects file: 200 characters, controls escaped, nothing a spreadsheet would run."""
-    text = text[:200]
-    shown = "".join(c if " " <= c <= "~" else c.encode("ascii", "backslashreplace").decode()
-                    if c > "~" else f"\\x{ord(c):02x}" for c in text)  # fmt: skip
-    return "'" + shown if shown[:1] in {"=", "+", "-", "@"} else shown
+    shown = visible(text[:200]).encode("ascii", "backslashreplace").decode("ascii")
+    # A quotation mark would be taken off, and with it the apostrophe's protection of what stands behind.
+    return "'" + shown if shown[:1] in {"=", "+", "-", "@", '"'} else shown
 
 
 @contextmanager
@@ -288,7 +288,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise write_error(path, error) from error
 
 
 def write(path: Path, smiles: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from moldesign.assets import CORPUS_SUFFIX, home
 from moldesign.errors import DataError, ResourceError, UsageError, nearest
-from moldesign.files import atomic_write, sha256
+from moldesign.files import atomic_write, make_folder, open_to_all, sha256
 from moldesign.language.corpus import load, write
 
 
@@ -53,7 +53,7 @@ def fetch(name: str, *, force: bool = False, say: Callable[[str], None] | None =
 
     Raises:
         UsageError: nothing of that name can be fetched.
-        ResourceError: the download failed.
+        ResourceError: the download failed, or there is no folder of the user's own to keep it in.
         DataError: what came is not what is expected.
     """
     source = SOURCES.get(name)
@@ -64,9 +64,11 @@ def fetch(name: str, *, force: bool = False, say: Callable[[str], None] | None =
     targets = {member: folder / f"{corpus}{CORPUS_SUFFIX}" for corpus, member in source.members.items()}
     if not force and all(target.is_file() for target in targets.values()):
         return list(targets.values())
+    if open_to_all(home(), folder):
+        raise ResourceError(f"{folder}: every user may write there: chmod -R o-w {home()}")
     say = say or _silent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryDirectory() as temporary:
             say(f"downloading {source.requirement} with pip")
             package = download(source, Path(temporary))
@@ -83,7 +85,7 @@ def _silent(_: str) -> None:
 def download(source: Source, folder: Path) -> Path:
     """The package file, downloaded into the folder by pip and checked."""
     command = [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet",
+        sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet",
         "--disable-pip-version-check", "--no-input", "--dest", str(folder), source.requirement,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)

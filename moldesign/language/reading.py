@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import zstandard
 
 from moldesign.chem.molecules import parse
-from moldesign.errors import DataError, UsageError, nearest
+from moldesign.errors import DataError, ResourceError, UsageError, nearest
 
 #: Names of a SMILES column, the most usual first.
 SMILES_COLUMNS = (
@@ -33,6 +33,17 @@ FORMATS = {".smi": "smi", ".smiles": "smi", ".ism": "smi", ".txt": "smi", ".csv"
 MAX_LINE_CHARACTERS = 1 << 20
 #: How many lines a quoted field may run over before its opening quote counts as a stray one.
 MAX_LINES_OF_A_ROW = 50
+#: Of the columns so many are looked at for molecules, compared with a name that is not there, and shown.
+MAX_COLUMNS_SEARCHED = 1000
+MAX_COLUMNS_SHOWN = 20
+#: Text that unpacks to more than so many characters, and to so many for each byte of the file, is no table
+#: of molecules, which pack to a tenth or so, but was made to fill the reader's memory or hours.
+MAX_UNPACKED_CHARACTERS = 1 << 23
+MAX_UNPACKED_RATIO = 100
+#: A line counts as so many characters more, as it does in memory.
+LINE_WEIGHT = 32
+#: Bytes that are unpacked at a time: with zstandard a byte may hold 32 kB.
+_ZSTD_CHUNK = 1024
 #: How much of an overlong text an entry keeps: more than any SMILES may have, little to hold.
 KEPT_CHARACTERS = 2000
 
@@ -86,8 +97,7 @@ class MoleculeFile:
         if self.kind == "smi" and column is not None:
             raise UsageError(f"{self.path}: a .smi file has no columns to choose from; leave out --column")
         if not self.path.is_file():
-            what = "is a directory" if self.path.is_dir() else "does not exist"
-            raise DataError(f"{self.path}: {what}")
+            raise DataError(f"{self.path}: {_what_it_is(self.path)}")
         self.size = self.path.stat().st_size
         if self.size == 0:
             raise DataError(f"{self.path}: the file is empty")
@@ -96,6 +106,7 @@ class MoleculeFile:
         self.headers = 0
         self.continued = 0
         self._bytes_read = 0
+        self._characters = 0
 
     @property
     def share_read(self) -> float:
@@ -107,6 +118,7 @@ class MoleculeFile:
 
         Raises:
             DataError: the file cannot be read, is damaged, or has no such column.
+            ResourceError: it needs more memory to be unpacked than there is.
         """
         if self.kind == "parquet":
             yield from self._parquet()
@@ -120,6 +132,8 @@ class MoleculeFile:
             raise DataError(f"{self.path}: damaged or cut short after line {self.lines} ({error})") from error
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        except MemoryError as error:
+            raise ResourceError(f"{self.path}: unpacking it needs more memory than there is") from error
 
     def _lines(self, text: io.TextIOWrapper, raw: BinaryIO) -> Iterator[tuple[int, str]]:
         """Numbered lines without their ends; an overlong one is cut, which makes it no molecule."""
@@ -127,11 +141,26 @@ class MoleculeFile:
             rest = line
             while len(rest) == MAX_LINE_CHARACTERS and not rest.endswith("\n"):
                 rest = text.readline(MAX_LINE_CHARACTERS)
+                self._count(len(rest), raw)
             self.lines += 1
+            self._characters += len(line) + LINE_WEIGHT
             if self.lines % 1000 == 0:
-                self._bytes_read = raw.tell()
+                self._count(0, raw)
             yield self.lines, line.rstrip("\n")
         self._bytes_read = self.size
+
+    def _count(self, characters: int, raw: BinaryIO) -> None:
+        """Note how far reading has come. Raises DataError: too much comes out of too little."""
+        self._characters += characters
+        self._bytes_read = raw.tell()
+        self._check_unpacked(self._bytes_read)
+
+    def _check_unpacked(self, packed: int) -> None:
+        if self._characters > max(MAX_UNPACKED_CHARACTERS, MAX_UNPACKED_RATIO * packed):
+            raise DataError(
+                f"{self.path}: unpacks to more than {MAX_UNPACKED_RATIO} times its size, as no molecules do;"
+                " if it is right, unpack it first"
+            )
 
     def _smi(self, lines: Iterator[tuple[int, str]]) -> Iterator[Entry]:
         for number, line in lines:
@@ -174,19 +203,17 @@ class MoleculeFile:
                 index = int(self.column) - 1
                 # A header above a numbered column may have any name: it is a line of words, no molecule.
                 return index, parse(names[index]) is None and (known is not None or _all_words(names))
-            shown = ", ".join(names[:20])
-            raise DataError(
-                f"{self.path}: no column '{self.column}'{nearest(self.column, names)} (columns: {shown})"
-            )
+            hint = nearest(self.column, names[:MAX_COLUMNS_SEARCHED])
+            raise DataError(f"{self.path}: no column '{self.column}'{hint} ({_shown(names)})")
         if known is not None and parse(names[folded.index(known)]) is None:
             return folded.index(known), True
-        molecules = [i for i, name in enumerate(names) if parse(name) is not None]
-        if molecules:
-            return molecules[0], False
+        for i, name in enumerate(names[:MAX_COLUMNS_SEARCHED]):
+            if parse(name) is not None:
+                return i, False
         if len(names) == 1:
             return 0, False
         raise DataError(
-            f"{self.path}: no column of SMILES found (columns: {', '.join(names[:20])});"
+            f"{self.path}: no column of SMILES found ({_shown(names)});"
             " name it with --column NAME or --column NUMBER"
         )
 
@@ -211,8 +238,10 @@ class MoleculeFile:
                 for batch in table.iter_batches(batch_size=10_000, columns=[names[index]]):
                     for text in batch.column(0).to_pylist():
                         self.lines += 1
+                        self._characters += len(text or "") + LINE_WEIGHT
                         missing = "missing value" if text is None else None
                         yield Entry(self.lines, "", missing) if missing else _entry(self.lines, str(text))
+                        self._check_unpacked(self.size)
                     self._bytes_read = int(self.size * self.lines / total)
         except (arrow.ArrowException, OSError) as error:
             raise DataError(f"{self.path}: not a readable parquet file ({_one_line(error)})") from error
@@ -224,10 +253,21 @@ class MoleculeFile:
                 if name in folded:
                     return folded.index(name)
             raise DataError(
-                f"{self.path}: no column of SMILES found (columns: {', '.join(names[:20])});"
-                " name it with --column NAME"
+                f"{self.path}: no column of SMILES found ({_shown(names)}); name it with --column NAME"
             )
         return self._find_column(names)[0]
+
+
+def _what_it_is(path: Path) -> str:
+    if path.is_dir():
+        return "is a directory"
+    return "is a pipe or a device; write what it gives to a file first" if path.exists() else "does not exist"
+
+
+def _shown(names: list[str]) -> str:
+    """The first columns, for a message: a file of another kind may have a megabyte of anything there."""
+    first = [name if name.isprintable() else ascii(name) for name in names[:MAX_COLUMNS_SHOWN]]
+    return "columns: " + ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in first)
 
 
 def _one_line(error: Exception) -> str:
@@ -266,14 +306,48 @@ def _text(raw: BinaryIO, compression: str, path: Path) -> io.TextIOWrapper:
     elif compression == ".xz":
         stream = lzma.LZMAFile(raw, mode="rb")  # noqa: SIM115 - closed with the wrapper
     elif compression == ".zst":
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-        stream = io.BufferedReader(cast(Any, reader), 1 << 16)
+        stream = io.BufferedReader(_Zstandard(raw), 1 << 16)
     else:
         stream = raw
     if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{path}: the text is UTF-16; save it as UTF-8")
     # Universal newlines: LF, CR LF and a lone CR all end a line. utf-8-sig drops a byte order mark.
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=None)
+
+
+class _Zstandard(io.RawIOBase):
+    """What the frames of a stream hold, one after the other.
+
+    zstandard's own reader takes a frame that is cut short for the end of the file.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._frame: Any = None
+        self._packed = b""
+        self._text = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The number of bytes put into the buffer; 0 at the end. Raises EOFError: a frame is cut short."""
+        while not self._text:
+            packed = self._packed or self._raw.read(_ZSTD_CHUNK)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("the file ends within a frame")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._text = memoryview(self._frame.decompress(packed))
+            self._packed = b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        size = min(len(buffer), len(self._text))
+        buffer[:size] = self._text[:size]
+        self._text = self._text[size:]
+        return size
 
 
 @dataclass(frozen=True, slots=True)

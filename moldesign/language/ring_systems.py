@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import lzma
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from moldesign.errors import DataError
 from moldesign.files import atomic_write
 from moldesign.language.corpus import BATCH_SIZE, load
 from moldesign.language.workers import Answer, Workers
+from moldesign.limits import usable_processors
 
 #: The corpora that are counted.
 CORPORA = ("chembl_sample", "zinc250k")
@@ -99,7 +99,7 @@ def count(corpora: Sequence[str | Path], *, workers: int | None = None) -> RingS
     """
     counts: Counter[str] = Counter()
     molecules = 0
-    with Workers(different_ring_systems, count=workers or len(os.sched_getaffinity(0))) as pool:
+    with Workers(different_ring_systems, count=workers or usable_processors()) as pool:
         for answers in pool.map(_batches(smiles for corpus in corpora for smiles in load(corpus))):
             for systems, _ in answers:
                 if systems is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch import Tensor
 from moldesign.errors import CheckpointError, ResourceError
 from moldesign.files import atomic_write
 from moldesign.language.tokenizer import Tokenizer
+from moldesign.policy.formats import check_safetensors, strict_json
 from moldesign.policy.network import Network
 from moldesign.policy.policy import Policy
 from moldesign.policy.settings import Architecture
@@ -109,8 +110,8 @@ def save_policy(
     write_tensors(path, tensors, {_KEY: header.model_dump_json()})
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """Write a safetensors file, whole or not at all; its SHA-256.
 
     Raises:
         ResourceError: it cannot be written.
@@ -121,6 +122,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
             temporary.write_bytes(content)
     except OSError as error:
         raise ResourceError(f"{path}: cannot be written ({error.strerror or error})") from None
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -138,6 +140,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:
+        check_safetensors(path)
         with safe_open(path, framework="pt") as handle:
             yield handle
     except FileNotFoundError:
@@ -154,14 +157,14 @@ def _header(path: Path, metadata: dict[str, str]) -> _Header:
     if text is None:
         raise CheckpointError(f"{path}: a safetensors file, but not a moldesign policy")
     try:
-        facts = json.loads(text)
+        facts = strict_json(text)
         version = facts.get("schema_version")
         if version != _SCHEMA:
             raise CheckpointError(
                 f"{path}: written in schema {version}, this version reads {_SCHEMA}; upgrade moldesign"
             )
         header = _Header.model_validate_json(text)
-    except (json.JSONDecodeError, AttributeError, ValidationError):
+    except (ValueError, AttributeError):  # of JSON, and of the model
         raise CheckpointError(f"{path}: the policy's header is damaged; copy or download it again") from None
     # Of the facts as they were read: a later version's model may fill in more.
     if facts.pop("seal", "") not in ("", seal_of(facts)):

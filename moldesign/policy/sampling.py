@@ -11,6 +11,7 @@ import torch
 from moldesign.assets import prior_path
 from moldesign.chem import molecules
 from moldesign.policy.checkpoint import load_policy
+from moldesign.policy.threads import settle_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +81,7 @@ def sampled_rows(
     progress: Callable[[int], None] | None,
 ) -> list[tuple[str, bool, str, float]]:
     """The rows of `sample`: for who does without pandas, which takes long to load."""
+    settle_threads()
     policy, _ = load_policy(
         prior_path(prior), device=torch.device("cuda" if torch.cuda.is_available() else "cpu")
     )

@@ -10,7 +10,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,8 +22,8 @@ import torch.distributed as dist
 import moldesign
 from moldesign.assets import corpora as known_corpora
 from moldesign.assets import corpus_path, prior_path
-from moldesign.errors import CheckpointError, DataError, UsageError
-from moldesign.files import atomic_write
+from moldesign.errors import CheckpointError, DataError
+from moldesign.files import atomic_write, write_error
 from moldesign.language import corpus
 from moldesign.language.reading import MoleculeFile
 from moldesign.language.tokenizer import PAD_INDEX, Tokenizer
@@ -32,6 +32,7 @@ from moldesign.policy.checkpoint import Provenance, StoragePrecision, load_polic
 from moldesign.policy.policy import Policy
 from moldesign.policy.pretraining import Pretraining, Progress, StepReport, join_processes
 from moldesign.policy.settings import Architecture, PretrainSettings
+from moldesign.text import without_secrets
 
 #: Nats a token that half precision may change a log-likelihood by, on average, before it is refused.
 HALF_PRECISION_TOLERANCE = 1e-3
@@ -99,7 +100,7 @@ def train(
         column=column,
         corpus_sha256=hashlib.sha256("\n".join(smiles).encode()).hexdigest(),
         corpus_licence=licence,
-        command=shlex.join(["moldesign", *sys.argv[1:]]),
+        command=shlex.join(["moldesign", *without_secrets(sys.argv[1:])]),
         seed=settings.seed,
         versions={package: metadata.version(package) for package in ("torch", "rdkit", "numpy")},
         machine=f"{platform.machine()}, {torch.get_num_threads()} threads, {device}",
@@ -193,14 +194,14 @@ class _Journal:
     Of a training that is taken up, what it wrote after its checkpoint is left out: it comes again.
 
     Raises:
-        UsageError: the folder cannot be made.
+        UsageError, ResourceError: the folder or a file in it cannot be made; also of what is written later.
     """
 
     def __init__(self, out: Path, progress: Progress, tensorboard: bool) -> None:
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{out}: cannot be made a folder ({error.strerror})") from None
+            raise write_error(out, error) from None
         self._files: list[TextIO] = []
         columns = [
             "step",
@@ -219,14 +220,17 @@ class _Journal:
         if tensorboard:
             self._board = summary_writer()(str(out / "tensorboard"), purge_step=progress.step or None)
 
-    def _open(self, path: Path, columns: list[str], rows: Iterable[Sequence[object]]) -> Any:
+    def _open(self, path: Path, columns: list[str], rows: Iterable[Sequence[object]]) -> _Rows:
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerows([columns, *rows])
-        with atomic_write(path) as temporary:
-            temporary.write_text(buffer.getvalue(), encoding="utf-8")
-        handle = path.open("a", newline="", encoding="utf-8", buffering=1)
+        try:
+            with atomic_write(path) as temporary:
+                temporary.write_text(buffer.getvalue(), encoding="utf-8")
+            handle = path.open("a", newline="", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise write_error(path, error) from None
         self._files.append(handle)
-        return csv.writer(handle, lineterminator="\n")
+        return _Rows(path, handle)
 
     def step(self, report: StepReport) -> None:
         self._loss += report.loss * report.tokens
@@ -257,9 +261,25 @@ class _Journal:
 
     def __exit__(self, *_: object) -> None:
         for handle in self._files:
-            handle.close()
+            with suppress(OSError):  # what a full disk did not take was told before
+                handle.close()
         if self._board is not None:
             self._board.close()
+
+
+class _Rows:
+    """A CSV file that is open for more rows, each of them handed to the operating system at once."""
+
+    def __init__(self, path: Path, handle: TextIO) -> None:
+        self._path = path
+        self._writer = csv.writer(handle, lineterminator="\n")
+
+    def writerow(self, row: Sequence[object]) -> None:
+        """Raises UsageError, ResourceError: it cannot be written; the disk is full."""
+        try:
+            self._writer.writerow(row)
+        except OSError as error:
+            raise write_error(self._path, error) from None
 
 
 def _epoch_row(row: dict[str, float]) -> list[object]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import heapq
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from moldesign.records.files import writing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WINDOW = 100
 BEST = 10
@@ -40,6 +44,18 @@ def draw_learning_curve(ledger_rows: pd.DataFrame, path: Path) -> None:
         UsageError, ResourceError: the path cannot be written; the disk is full.
     """
     # Here, since it takes as long to load as a small run.
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        # A `matplotlibrc` in the folder of the run, maybe of another's making, could have TeX set the words.
+        mpl.rcdefaults()
+        figure = _figure(ledger_rows)
+        with writing(path) as temporary:
+            # Without the version in it, the same run draws the same bytes.
+            figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _figure(ledger_rows: pd.DataFrame) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -61,6 +77,4 @@ def draw_learning_curve(ledger_rows: pd.DataFrame, path: Path) -> None:
     failed = int((ledger_rows["status"] != "scored").sum())
     if failed:
         axes.set_title(f"{failed} of {len(ledger_rows)} calls failed and are left out", fontsize=9)
-    with writing(path) as temporary:
-        # Without the version in it, the same run draws the same bytes.
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    return figure

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from moldesign.errors import MoldesignError, ResourceError, UsageError
-from moldesign.files import atomic_write
+from moldesign.errors import CheckpointError
+from moldesign.files import atomic_write, write_error
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
-def write_error(path: Path, error: OSError) -> MoldesignError:
-    """The error to raise when `path` cannot be written: a full disk apart from a wrong path."""
-    reason = error.strerror or str(error)
-    if error.errno in _FULL:
-        return ResourceError(f"{path}: cannot be written ({reason}): free some disk space")
-    return UsageError(f"{path}: cannot be written ({reason})")
+__all__ = ["Appender", "refuse_links", "remove_stale", "write_bytes", "write_error", "write_text", "writing"]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -55,6 +46,30 @@ def remove_stale(directory: Path) -> int:
     for path in stale:
         path.unlink(missing_ok=True)
     return len(stale)
+
+
+def refuse_links(directory: Path) -> None:
+    """Pass if a run directory holds files and folders only, so that a run writes nowhere but there.
+
+    A directory that somebody else packed may hold a link called like a file of the run, which leads to any
+    file of the user's, or a pipe, which would be waited for.
+
+    Raises:
+        CheckpointError: it holds something else, or cannot be read.
+    """
+    folders = [Path(directory)]
+    try:
+        while folders:
+            for entry in os.scandir(folders.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                elif not entry.is_file(follow_symlinks=False):
+                    what = "a link" if entry.is_symlink() else "no file"
+                    raise CheckpointError(
+                        f"{entry.path}: is {what}, and a run writes to files of its own only: remove it"
+                    )
+    except OSError as error:
+        raise CheckpointError(f"{directory}: cannot be read ({error.strerror or error})") from None
 
 
 class Appender:

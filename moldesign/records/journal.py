@@ -6,24 +6,31 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from moldesign.errors import CheckpointError
 from moldesign.records import tables
-from moldesign.records.files import Appender
+from moldesign.records.files import Appender, write_bytes
 
 
 class StepsJournal:
     """steps.csv: the first row fixes the columns; every row is with the operating system at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep: int | None = None) -> None:
         """Open to append. A row cut short by a crash is removed.
+
+        Args:
+            keep: so many rows stay, those behind them go; None: all stay.
 
         Raises:
             UsageError: the path cannot be written.
         """
+        if keep is not None and path.exists():
+            with path.open("rb") as lines:
+                write_bytes(path, b"".join(islice(lines, keep + 1 if keep else 0)))
         self._lines = Appender(path)
         self._header = self._lines.first_line()
 
@@ -68,7 +75,8 @@ class EventLog:
         """Append one event with its fields. A number that JSON lacks (NaN, infinity) is null."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = {"time": stamp, "event": event, **fields}
-        self._lines.append(json.dumps(_plain(entry), allow_nan=False))
+        # All that is not ASCII is escaped, and the one control character that is ASCII's last.
+        self._lines.append(json.dumps(_plain(entry), allow_nan=False).replace("\x7f", "\\u007f"))
 
     def close(self) -> None:
         self._lines.close()

@@ -1,4 +1,4 @@
-"""The ledger: every oracle call of a run, on disk the moment it is scored."""
+"""The ledger: every oracle call of a run, on disk before it is made and the moment it is scored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from moldesign.records.columns import LEDGER, component_columns
 
 #: Marks the file as a ledger of ours ("mold") and the layout of its tables.
 _APPLICATION = 0x6D6F6C64
-_LAYOUT = 1
+_LAYOUT = 2
 
 #: No index of the molecules: each call would change a page of it somewhere, and each batch would write more
 #: the longer the ledger is (9 KB a call after 100,000, against 0.4 KB). `add` knows them by heart.
@@ -39,6 +39,9 @@ CREATE TABLE calls (
     time   REAL NOT NULL
 );
 """
+
+#: What is being scored: whoever finds a row here after a crash knows which molecules were under way.
+_RESERVED = "CREATE TABLE reserved (smiles TEXT NOT NULL, step INTEGER NOT NULL, time REAL NOT NULL)"
 
 #: Of the columns that are no numbers, and of those that are whole.
 _TYPES = {"call": "int64", "step": "int64", "smiles": "str", "status": "str", "reason": "str"}
@@ -81,6 +84,9 @@ class LedgerRow:
 class Ledger:
     """The oracle calls of a run in SQLite: what `add` returned from survives a kill and a power cut.
 
+    Molecules are reserved before they are scored: those that still are when a ledger is opened were under way
+    when its last writer died, and nobody knows what became of them.
+
     One writer at a time (the run's lock sees to it); readers are free to look on meanwhile.
     """
 
@@ -103,11 +109,13 @@ class Ledger:
             with _explained(self.path):
                 # WAL: one fsync a commit, and readers do not hold the writer up. FULL: a commit is
                 # on the disk when it returns.
+                self._connection.execute("PRAGMA trusted_schema=OFF")
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=FULL")
                 if not self._has_tables():
                     self._make_tables()
             self._check(self.labels)
+            self._bring_up_to_date()
         except BaseException:
             self._connection.close()
             raise
@@ -150,8 +158,38 @@ class Ledger:
         with _explained(self.path):
             return int(self._connection.execute("SELECT count(*) FROM calls").fetchone()[0])
 
+    def reserve(self, smiles: Sequence[str], *, step: int) -> None:
+        """Keep which molecules are about to be scored, all of them or none; on the disk when this returns.
+
+        Raises:
+            CheckpointError: a molecule that the ledger has already.
+            ResourceError: the disk is full.
+        """
+        now = time.time()
+        self._new(smiles)
+        with _explained(self.path), self._transaction():
+            self._connection.executemany(
+                "INSERT INTO reserved (smiles, step, time) VALUES (?, ?, ?)",
+                [(one, int(step), now) for one in smiles],
+            )
+
+    def release(self, smiles: Iterable[str]) -> None:
+        """Forget that these molecules were reserved."""
+        with _explained(self.path), self._transaction():
+            self._unreserve(smiles)
+
+    def reserved(self) -> list[str]:
+        """The molecules that are being scored, in the order in which they were reserved."""
+        with _explained(self.path):
+            if self._layout() < _LAYOUT:
+                return []
+            return [one for (one,) in self._connection.execute("SELECT smiles FROM reserved ORDER BY rowid")]
+
+    def _unreserve(self, smiles: Iterable[str]) -> None:
+        self._connection.executemany("DELETE FROM reserved WHERE smiles = ?", [(one,) for one in smiles])
+
     def add(self, rows: Sequence[Paid], *, step: int) -> None:
-        """Keep paid calls, all of them or none; they are on the disk when this returns.
+        """Keep paid calls, all of them or none, no longer reserved; on the disk when this returns.
 
         Raises:
             ValueError: a row without a call number, or with other than one value a component.
@@ -179,6 +217,7 @@ class Ledger:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
+            self._unreserve(row.smiles for row in rows)
         self._molecules().update(new)
 
     def rows(self) -> list[LedgerRow]:
@@ -255,7 +294,7 @@ class Ledger:
 
     def _make_tables(self) -> None:
         with self._transaction():
-            for statement in _TABLES.split(";"):
+            for statement in (*_TABLES.split(";"), _RESERVED):
                 self._connection.execute(statement)
             self._connection.execute("INSERT INTO facts VALUES ('labels', ?)", (json.dumps(self.labels),))
             self._connection.execute(f"PRAGMA application_id={_APPLICATION}")
@@ -267,17 +306,33 @@ class Ledger:
         finally:
             os.close(directory)
 
+    def _bring_up_to_date(self) -> None:
+        """Give a ledger of an older layout what it lacks. From 1 to 2: the table of what is reserved."""
+        with _explained(self.path):
+            if self._layout() == _LAYOUT:
+                return
+            with self._transaction():
+                self._connection.execute(_RESERVED)
+                self._connection.execute(f"PRAGMA user_version={_LAYOUT}")
+
+    def _layout(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
     def _check(self, labels: tuple[str, ...] | None) -> tuple[str, ...]:
         """The labels in the file, after a look at what the file is."""
         with _explained(self.path):
             application = self._connection.execute("PRAGMA application_id").fetchone()[0]
-            layout = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            layout = self._layout()
             if application != _APPLICATION:
                 raise CheckpointError(f"{self.path}: not a ledger of moldesign")
-            if layout != _LAYOUT:
+            if not 1 <= layout <= _LAYOUT:
                 raise CheckpointError(
-                    f"{self.path}: a ledger of layout {layout}; this version reads layout {_LAYOUT}"
+                    f"{self.path}: a ledger of layout {layout}; this version reads up to {_LAYOUT}: upgrade"
                 )
+            kinds = {kind for (kind,) in self._connection.execute("SELECT type FROM sqlite_master")}
+            if kinds - {"table", "index"}:
+                # A view or a trigger would run whatever it says, at the next query.
+                raise CheckpointError(f"{self.path}: not a ledger of moldesign (it holds more than tables)")
             stored = self._connection.execute("SELECT value FROM facts WHERE name = 'labels'").fetchone()
         if stored is None:
             raise CheckpointError(f"{self.path}: damaged (no component labels)")
@@ -319,6 +374,8 @@ def _explain(path: Path, error: sqlite3.Error | json.JSONDecodeError) -> Moldesi
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
         return ResourceError(f"{path}: the disk is full: free some space")
+    if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
+        return ResourceError(f"{path}: cannot be written or read ({error}): look for room on the disk")
     if isinstance(error, sqlite3.IntegrityError):
         return CheckpointError(f"{path}: a call that is in the ledger already ({error})")
     if isinstance(error, sqlite3.OperationalError):

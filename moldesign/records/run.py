@@ -5,13 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import platform
-import shlex
-import sys
+import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,18 +15,13 @@ from typing import Any, Self
 import tomli_w
 
 from moldesign.errors import CheckpointError
-from moldesign.records.files import remove_stale, write_error, write_text
-
-_PACKAGES = {
-    "moldesign": "moldesign-rl",
-    "torch": "torch",
-    "rdkit": "rdkit",
-    "numpy": "numpy",
-    "pandas": "pandas",
-}
-
+from moldesign.files import read_text
+from moldesign.records.environment import environment
+from moldesign.records.files import refuse_links, remove_stale, write_error, write_text
 
 _LOCK = ".lock"
+#: What config.toml holds of every run.
+_CONFIG = {"prior": str, "settings": dict, "objective": dict}
 
 
 class RunLocked(CheckpointError):
@@ -137,12 +128,13 @@ class RunDirectory:
         """An existing run directory, locked, and cleared of what a killed writer left half-written.
 
         Raises:
-            CheckpointError: there is no run.
+            CheckpointError: there is no run, or one with links in it.
             RunLocked: another process works in it.
         """
         run = cls(path)
         if not run.config.is_file():
             raise CheckpointError(f"{run.path}: there is no run here (no {run.config.name})")
+        refuse_links(run.path)
         run._take_lock()
         remove_stale(run.path)
         return run
@@ -152,6 +144,11 @@ class RunDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def discard(self) -> None:
+        """Remove the directory that `create` has made, or has found empty, and give the lock back."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -169,14 +166,20 @@ class RunDirectory:
         """What config.toml says.
 
         Raises:
-            CheckpointError: no such file, or not TOML.
+            CheckpointError: no such file, not TOML, or not the configuration of a run.
         """
         try:
-            return tomllib.loads(self.config.read_text(encoding="utf-8"))
+            found = tomllib.loads(read_text(self.config))
         except OSError as error:
             raise CheckpointError(f"{self.config}: cannot be read ({error.strerror})") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{self.config}: not TOML ({error})") from None
+        for name, kind in _CONFIG.items():
+            if not isinstance(found.get(name), kind):
+                raise CheckpointError(
+                    f"{self.config}: not what a run has written ({name} is wrong or missing)"
+                )
+        return found
 
     def write_environment(
         self,
@@ -185,14 +188,25 @@ class RunDirectory:
         threads: int | None,
         command: Sequence[str] | None = None,
         trusted: Mapping[str, str] | None = None,
+        inputs: Any = (),
+        device: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write environment.json. `command` is this process's command line unless given.
+        """Write environment.json: what `environment` gives, of the same arguments, and what is trusted.
 
         Args:
             trusted: SHA-256, by path, of the files that the user allowed to run.
         """
-        facts = {**environment(seed=seed, threads=threads, command=command), "trusted": dict(trusted or {})}
+        facts = environment(seed=seed, threads=threads, command=command, inputs=inputs, device=device)
+        facts["trusted"] = dict(trusted or {})
         write_text(self.environment, json.dumps(facts, indent=2) + "\n")
+
+    def read_environment(self) -> dict[str, Any]:
+        """What environment.json says; nothing where it is not there or not whole: a run goes on."""
+        try:
+            found = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _refuse_what_is_there(self) -> None:
         if not self.path.exists() and not self.path.is_symlink():
@@ -209,7 +223,8 @@ class RunDirectory:
         try:
             # The lock belongs to the open file: the system frees it when the process dies, however
             # it dies. The file stays, as removing it would let two processes lock two files.
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # A link called like the lock would have another file emptied.
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise write_error(path, error) from None
         try:
@@ -227,37 +242,6 @@ class RunDirectory:
                 f"{path}: cannot be locked ({error.strerror}); use a directory on a local disk"
             ) from None
         self._lock = handle
-
-
-def environment(
-    *, seed: int | None, threads: int | None, command: Sequence[str] | None = None
-) -> dict[str, object]:
-    """What a run ran on: versions, platform, processors, command line, seed, time of start (UTC).
-
-    Versions come from the packages' metadata, so nothing heavy is imported; null where not installed.
-    `cpus` are the machine's, `usable_cpus` those this process may use, `threads` those torch uses.
-    """
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(package) for name, package in _PACKAGES.items()},
-        },
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "usable_cpus": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "command": shlex.join(sys.argv if command is None else command),
-        "seed": seed,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _without_none(value: Any) -> Any:

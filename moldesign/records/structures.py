@@ -9,6 +9,7 @@ import pandas as pd
 
 from moldesign.records.files import writing
 from moldesign.records.tables import plain_cell
+from moldesign.text import visible
 
 
 def write_sdf(table: pd.DataFrame, path: Path, blocks: Sequence[str | None]) -> int:
@@ -38,7 +39,7 @@ def write_sdf(table: pd.DataFrame, path: Path, blocks: Sequence[str | None]) -> 
 
 def _properties(row: Mapping[str, object]) -> str:
     # A name ends at the bracket and a value at the first empty line, so neither may hold one.
-    values = {name: " ".join(plain_cell(value).split()) for name, value in row.items()}
+    values = {name: visible(" ".join(plain_cell(value).split())) for name, value in row.items()}
     return "".join(
         f">  <{name.translate(_NO_BRACKETS)}>\n{value}\n\n" for name, value in values.items() if value
     )

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moldesign.records.files import write_text
+from moldesign.text import visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: A cell that starts so runs as a formula, or joins a neighbour that does.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: Where a spreadsheet begins to read a formula: at the start of a cell, in the wide letters of East Asia too,
+#: and behind a semicolon, which ends a cell where the comma is the decimal sign.
+_FORMULA = re.compile(r"(?:^\s*|(?<=;))(?=[=+\-@＝＋－＠])")
 
 
 def text_cell(text: str) -> str:
-    """The text quoted; with an apostrophe in front where a spreadsheet would run it."""
-    if text.startswith(_FORMULA_STARTS):
-        text = "'" + text
-    return '"' + text.replace("\0", "").replace('"', '""') + '"'
+    """The text quoted, with an apostrophe where a spreadsheet would run it, control characters as escapes."""
+    # A tab or a line break at the start of a cell would hide what follows, and one within a cell a row.
+    text = _FORMULA.sub(lambda found: found[0] + "'", visible(text))
+    return '"' + text.replace('"', '""') + '"'
 
 
 def plain_cell(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pandas as pd
@@ -49,10 +49,9 @@ class Timeline:
         Args:
             workers_s: seconds that a worker was at work on average: a last row, `workers`.
         """
-        if self._since is not None:
-            self._enter(self._phase)
-        whole = sum(self._seconds.values())
-        rows = {**self._seconds, **({} if workers_s is None else {"workers": workers_s})}
+        seconds_of = self.state()
+        whole = sum(seconds_of.values())
+        rows = {**seconds_of, **({} if workers_s is None else {"workers": workers_s})}
         return pd.DataFrame(
             {
                 "phase": name,
@@ -62,6 +61,16 @@ class Timeline:
             }
             for name, seconds in rows.items()
         )
+
+    def state(self) -> dict[str, float]:
+        """The seconds of each phase until now."""
+        if self._since is not None:
+            self._enter(self._phase)
+        return dict(self._seconds)
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on from seconds."""
+        self._seconds.update(state)
 
     def _enter(self, name: str) -> str:
         """The phase until now, whose time ends here."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from moldesign.assets import home
+from moldesign.files import make_folder, open_to_all
 
 #: Seconds to wait for another process that writes.
 BUSY_S = 10.0
@@ -92,7 +93,8 @@ class ScoreCache:
     """Raw values by component and molecule, in a file that is made when it is missing.
 
     A cache is a help, never a condition: where the file is damaged, locked for long or cannot be
-    written, nothing is known and nothing is kept from then on, and one line on stderr says so.
+    written, nothing is known and nothing is kept from then on, and one line on stderr says so. So it is where
+    every user may write to its folder.
 
     Args:
         path: of the file.
@@ -170,9 +172,12 @@ class ScoreCache:
         return self._connection
 
     def _connect(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
+        if open_to_all(self.path.parent):
+            raise PermissionError("every user of this machine may write to its folder")
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         self._connection = connection
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         with connection:
@@ -184,6 +189,12 @@ class ScoreCache:
                 connection.execute(f"PRAGMA user_version = {_FORMAT}")
             elif found != _FORMAT:
                 raise sqlite3.DatabaseError(f"format {found}, not {_FORMAT}")
+            # A view or a trigger would run whatever it says at the next query.
+            if {kind for (kind,) in connection.execute("SELECT type FROM sqlite_master")} - {
+                "table",
+                "index",
+            }:
+                raise sqlite3.DatabaseError("holds more than tables")
 
     def _component(self, connection: sqlite3.Connection, key: str) -> int | None:
         """The number of a component, remembered once it is there."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,13 @@ from pydantic import Field
 
 from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.errors import RewardError
-from moldesign.files import sha256
 from moldesign.rewards.entry import Entry
 from moldesign.rewards.extras import extra
 from moldesign.rewards.models import ModelFile, one_line
 from moldesign.rewards.reward import Reward, Values
-from moldesign.rewards.trust import require
+from moldesign.rewards.trust import content
+
+_WHAT = "reward 'chemprop_model'"
 
 
 class ChempropModelParameters(ModelFile):
@@ -31,8 +34,8 @@ def chemprop_model(parameters: ChempropModelParameters) -> Reward:
     Raises:
         UsageError: the user does not trust the file.
     """
-    require(parameters.file, "reward 'chemprop_model'")
-    return ChempropModel(parameters)
+    model = content(parameters.file, _WHAT)
+    return ChempropModel(parameters, hashlib.sha256(model).hexdigest())
 
 
 class ChempropModel:
@@ -41,10 +44,10 @@ class ChempropModel:
     Heid et al., J. Chem. Inf. Model. 64, 9 (2024).
     """
 
-    def __init__(self, parameters: ChempropModelParameters) -> None:
+    def __init__(self, parameters: ChempropModelParameters, fingerprint: str) -> None:
         self._parameters = parameters
         self._model: Any = None
-        self.fingerprint = sha256(Path(parameters.file))
+        self.fingerprint = fingerprint
 
     def __call__(self, mols: Sequence[Mol], /) -> Values:
         """Predictions (n,).
@@ -60,11 +63,7 @@ class ChempropModel:
             from chemprop.models import load_model
         if self._model is None:
             torch.set_num_threads(1)
-            file = require(self._parameters.file, "reward 'chemprop_model'")
-            try:
-                self._model = load_model(file).eval()
-            except Exception as error:
-                raise RewardError(f"{file} is no ChemProp 2 model: {one_line(error)}") from error
+            self._model = self._loaded(load_model)
         points = [MoleculeDatapoint.from_smi(to_smiles(mol)) for mol in mols]
         # Left to itself it drops a last batch of one molecule.
         loader = build_dataloader(MoleculeDataset(points), batch_size=64, shuffle=False, drop_last=False)
@@ -78,6 +77,17 @@ class ChempropModel:
         if target >= rows.shape[1]:
             raise RewardError(f"{self._parameters.file} has {rows.shape[1]} targets, no {target} (from 0)")
         return np.asarray(rows[:, target], dtype=np.float64)
+
+    def _loaded(self, load_model: Callable[[Path], Any]) -> Any:
+        """The model, from a copy that nobody else can write to: the one that was trusted."""
+        file = self._parameters.file
+        with tempfile.TemporaryDirectory(prefix="moldesign-", ignore_cleanup_errors=True) as directory:
+            copy = Path(directory, Path(file).name)
+            copy.write_bytes(content(file, _WHAT))
+            try:
+                return load_model(copy).eval()
+            except Exception as error:
+                raise RewardError(f"{file} is no ChemProp 2 model: {one_line(error)}") from error
 
 
 ENTRIES: dict[str, Entry] = {

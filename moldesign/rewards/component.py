@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from pydantic import (
 
 from moldesign.chem.molecules import Mol
 from moldesign.errors import DataError, MoldesignError, RewardError
+from moldesign.files import sha256
 from moldesign.rewards import catalogue
 from moldesign.rewards.cache import component_key
 from moldesign.rewards.combining import COMBINE, ZEROED, Combination
@@ -202,6 +202,9 @@ class Component(_Node):
 
     def _ask(self, mols: Sequence[Mol]) -> Values:
         try:
+            if self._entry.code or callable(self.reward):
+                # Of the user's own code: the other components see molecules that it has not changed.
+                mols = [Mol(mol) for mol in mols]
             return as_values(self._reward(mols), len(mols))
         except RewardError as error:
             raise RewardError(f"reward '{self.label}': {error}") from error
@@ -318,5 +321,5 @@ def _files(value: Any) -> str:
     if isinstance(value, list):
         return "".join(_files(one) for one in value)
     if isinstance(value, str) and len(value) < 4096 and Path(value).is_file():
-        return hashlib.sha256(Path(value).read_bytes()).hexdigest()
+        return sha256(Path(value))
     return ""

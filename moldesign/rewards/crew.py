@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Pipe
 
 from moldesign.errors import ResourceError, RewardError
+from moldesign.limits import usable_processors
 from moldesign.rewards.groups import kill_group
 from moldesign.rewards.interpreters import call
 from moldesign.rewards.messages import Channel, Garbled
@@ -162,7 +163,7 @@ class Crew:
     def __init__(self, setup: Setup, count: int, lifetime: int = LIFETIME) -> None:
         self._setup, self._count, self._lifetime = setup, count, lifetime
         # Between them the workers use the machine once.
-        self._threads = max(1, len(os.sched_getaffinity(0)) // count)
+        self._threads = max(1, usable_processors() // count)
         self._lock = threading.Lock()
         self._queue: deque[_Chunk] = deque()
         self._workers: list[_Worker] = []

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from moldesign.errors import ResourceError, UsageError
-from moldesign.files import atomic_write
+from moldesign.errors import UsageError
+from moldesign.files import atomic_write, write_error
 from moldesign.rewards.advice import limits
 from moldesign.rewards.known import Known, Place, places
 from moldesign.rewards.objective import Objective
@@ -54,8 +54,6 @@ def draw_curves(objective: Objective, known: Known, path: Path) -> None:
         UsageError: the path cannot be written, or its suffix is unknown. ResourceError: the disk is full.
     """
     require_format(path)
-    import errno
-
     import matplotlib as mpl
 
     with mpl.rc_context(), warnings.catch_warnings():
@@ -73,10 +71,7 @@ def draw_curves(objective: Objective, known: Known, path: Path) -> None:
                     temporary, format=path.suffix[1:].lower(), metadata=FORMATS[path.suffix.lower()]
                 )
         except OSError as error:
-            reason = error.strerror or str(error)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise ResourceError(f"{path}: cannot be written ({reason}): free some disk space") from None
-            raise UsageError(f"{path}: cannot be written ({reason})") from None
+            raise write_error(path, error) from None
 
 
 def curve(place: Place, raw: Values) -> tuple[Values, Values]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,11 @@ from moldesign.rewards.strict import Strict
 #: So many ligands in a row that hang or crash the docking end the run. A ligand of the kind that a run is
 #: about may well take too long.
 MAX_FAILURES = 32
+
+#: What the configuration of a protein may say. Vina reads many more settings, such as files to write.
+_BOX = frozenset(
+    "center_x center_y center_z size_x size_y size_z exhaustiveness num_modes energy_range min_rmsd".split()
+)
 
 #: Answers that are kept for when a batch in which one ligand failed is asked for again, one by one.
 _KEPT = 10_000
@@ -59,7 +65,7 @@ def docking(parameters: DockingParameters) -> Reward:
     García-Ortegón et al., DOCKSTRING, J. Chem. Inf. Model. 62, 3486 (2022).
 
     Raises:
-        UsageError: no such protein.
+        UsageError: no such protein, or one whose configuration holds more than a search box.
         RewardError: dockstring or Open Babel is not installed.
     """
     with extra("docking"):
@@ -86,7 +92,7 @@ class Docking:
         work = Path(self._directory.name)
         # dockstring gives Vina nothing but the protein's own configuration, so exhaustiveness goes there.
         (work / receptor.name).symlink_to(receptor.resolve())
-        lines = [line for line in box.read_text().splitlines() if not line.startswith("exhaustiveness")]
+        lines = [line for line in _box(box) if not line.startswith("exhaustiveness")]
         (work / box.name).write_text("\n".join([*lines, f"exhaustiveness = {parameters.exhaustiveness}", ""]))
         settings = {
             "target": parameters.target,
@@ -120,17 +126,34 @@ class Docking:
     def _answer(self, mol: Mol) -> float | ScorerError:
         smiles = to_smiles(mol)
         if smiles not in self._known:
-            self._known[smiles] = self._dock(mol, smiles)
+            self._known[smiles] = self._dock(mol)
         return self._known[smiles]
 
-    def _dock(self, mol: Mol, smiles: str) -> float | ScorerError:
-        if "$" in smiles:
-            # dockstring hands the SMILES to a shell, which would read `$` and dock something else.
-            return ScorerError("a quadruple bond cannot be docked")
+    def _dock(self, mol: Mol) -> float | ScorerError:
         try:
             return float(self._scorer([mol])[0])
         except ScorerError as error:
             return error
+
+
+def _box(path: Path) -> list[str]:
+    """The lines of the configuration of a protein: the search box.
+
+    Raises:
+        UsageError: no text, or a line that is no number of a search box.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
+    for number, line in enumerate(lines, start=1):
+        found = re.fullmatch(r"\s*(?:(\w+)\s*=\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*)?(?:#.*)?", line)
+        if found is None or (found[1] and found[1] not in _BOX):
+            raise UsageError(
+                f"{path}, line {number}: a search box has lines such as `center_x = 9.25`,"
+                f" of {', '.join(sorted(_BOX))}"
+            )
+    return [line.strip() for line in lines]
 
 
 ENTRIES: dict[str, Entry] = {

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -29,7 +29,8 @@ from moldesign.rewards.external import (
 from moldesign.rewards.extras import extra
 from moldesign.rewards.reward import Reward, Values
 from moldesign.rewards.strict import Strict
-from moldesign.rewards.trust import require_address
+from moldesign.rewards.trust import here, require_address
+from moldesign.text import is_secret
 
 if TYPE_CHECKING:
     import httpx
@@ -76,6 +77,10 @@ class HttpParameters(Strict):
             raise ValueError(f"url must begin with http:// or https:// and name a host, got {url!a}")
         if parts.username is not None or parts.password is not None:
             raise ValueError("url must not hold a user or password: put them into a header")
+        # A run keeps the url and shows it in messages.
+        for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+            if is_secret(name):
+                raise ValueError(f"url must not hold '{name}', as a run keeps it: put it into a header")
         return url
 
     @field_validator("headers")
@@ -89,6 +94,11 @@ class HttpParameters(Strict):
             template = string.Template(value)
             if not template.is_valid():
                 raise ValueError(f"header {name}: a variable is written $NAME, a dollar $$")
+            if is_secret(name) and not template.get_identifiers():
+                raise ValueError(
+                    f"header {name}: a run keeps the objective, so that no secret may stand in it: put it"
+                    f" into a variable of the environment and write ${PREFIX}TOKEN"
+                )
             for variable in template.get_identifiers():
                 if not variable.startswith(PREFIX):
                     raise ValueError(
@@ -206,7 +216,9 @@ class Endpoint:
 
         limit_s = self._parameters.timeout_s
         if self._client is None:
-            self._client = httpx.Client(headers=self._headers, timeout=limit_s)
+            # What goes to this machine goes through no proxy, which is another.
+            proxied = not here(self._parameters.url)
+            self._client = httpx.Client(headers=self._headers, timeout=limit_s, trust_env=proxied)
         deadline = time.monotonic() + limit_s
         body = bytearray()
         with self._client.stream("POST", self._parameters.url, json={"smiles": smiles}) as response:

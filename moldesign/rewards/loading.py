@@ -11,6 +11,7 @@ from moldesign.errors import UsageError, nearest
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.objectives import READY_MADE
 from moldesign.rewards.reward import from_smiles_function
+from moldesign.settings import read_text
 
 
 def load_objective(objective: str | Path | Objective | Callable[[list[str]], Sequence[Any]]) -> Objective:
@@ -39,11 +40,7 @@ def load_objective(objective: str | Path | Objective | Callable[[list[str]], Seq
 
 
 def _read(path: Path) -> Objective:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"objective file not found: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"objective file cannot be read: {path}: {error}") from None
-    loaded = Objective.from_toml(text, str(path))
+    if not path.exists():
+        raise UsageError(f"objective file not found: {path}")
+    loaded = Objective.from_toml(read_text(path), str(path))
     return loaded if "name" in loaded.model_fields_set else loaded.model_copy(update={"name": path.stem})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,17 +19,22 @@ from moldesign.chem.features import Features
 from moldesign.chem.fingerprints import Kind
 from moldesign.chem.molecules import Mol
 from moldesign.errors import RewardError, UsageError
-from moldesign.files import sha256
 from moldesign.rewards.entry import Entry
 from moldesign.rewards.extras import extra
 from moldesign.rewards.neighbours import NearestNeighbour, NearestNeighbourParameters
+from moldesign.rewards.onnx_files import refers_to_files
 from moldesign.rewards.reward import Reward, Values
 from moldesign.rewards.shaping import Step
 from moldesign.rewards.strict import Strict
-from moldesign.rewards.trust import require
+from moldesign.rewards.trust import content
 
 #: Rows of features (n, width) in; whatever the model gives, out.
 Predict = Callable[[NDArray[np.float64]], Any]
+
+#: How much longer than its file a model of skops may become when it is unpacked; scikit-learn's own become
+#: five times as long. What stays below the other number is small enough whatever it becomes.
+MAX_EXPANSION = 100
+SMALL = 64 * 2**20
 
 #: What onnxruntime calls the types of input that features can be cast to.
 _ONNX_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
@@ -129,7 +137,8 @@ def onnx_model(parameters: OnnxModelParameters) -> Reward:
     """What an ONNX model predicts: a value, or the probability of a class. No code is loaded with it.
 
     Raises:
-        UsageError: no ONNX model, or one that reads something else than the parameters say.
+        UsageError: no ONNX model, one whose weights are in other files, or one that reads something else
+            than the parameters say.
         RewardError: onnxruntime is not installed.
     """
     with extra("models"):
@@ -137,10 +146,16 @@ def onnx_model(parameters: OnnxModelParameters) -> Reward:
     options = onnxruntime.SessionOptions()
     # The molecules are spread over processes: threads of each would wait for each other.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is wrong is raised; names that the file has are not to be printed
     file, features = parameters.file, parameters.features()
+    # From memory: what is loaded is what was looked at, and what the fingerprint is of.
+    model = Path(file).read_bytes()
     try:
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        if refers_to_files(model):
+            raise UsageError(f"{file} has its weights in other files: save the model as one file")
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except UsageError:
+        raise
     except Exception as error:
         raise UsageError(f"{file} is no model that onnxruntime can load: {one_line(error)}") from None
     if len(session.get_inputs()) != 1:
@@ -170,47 +185,62 @@ def onnx_model(parameters: OnnxModelParameters) -> Reward:
     def column(values: Any) -> Values:
         return column_of(values, parameters.column, classes)
 
-    return Model(features, predict, column, sha256(Path(file)))
+    return Model(features, predict, column, hashlib.sha256(model).hexdigest())
 
 
 def skops_model(parameters: SkopsModelParameters) -> Reward:
     """What a scikit-learn estimator predicts: a value, or for a classifier the probability of a class.
 
     Raises:
-        UsageError: no file of skops, or one with other types than those of scikit-learn that the user
-            does not trust.
+        UsageError: no file of skops, one that unpacks to far more than its size, or one with other types than
+            those of scikit-learn that the user does not trust.
         RewardError: skops is not installed.
     """
     with extra("models"):
         import skops.io
     file = parameters.file
+    model = Path(file).read_bytes()
     try:
-        types = skops.io.get_untrusted_types(file=file)
+        _check_expansion(model)
+        types = skops.io.get_untrusted_types(data=model)
     except Exception as error:
         raise UsageError(f"{file} is no model that skops saved: {one_line(error)}") from None
     foreign = sorted(name for name in types if not _is_sklearn_class(name))
     if foreign:
-        require(file, f"reward 'skops_model' (types {', '.join(foreign)})")
-    return _estimator_reward(parameters, lambda: skops.io.load(file, trusted=types))
+        model = content(file, f"reward 'skops_model' (types {', '.join(foreign)})")
+    return _estimator_reward(parameters, model, lambda: skops.io.loads(model, trusted=types))
+
+
+def _check_expansion(model: bytes) -> None:
+    """Pass if a zip unpacks to a size that goes with its own. Raises ValueError, zipfile.BadZipFile."""
+    with zipfile.ZipFile(io.BytesIO(model)) as archive:
+        # No more of a member is ever read than its entry says.
+        size = sum(member.file_size for member in archive.infolist())
+    if size > max(SMALL, MAX_EXPANSION * len(model)):
+        raise ValueError(f"its {len(model):,} bytes would unpack to {size:,}")
 
 
 def pickle_model(parameters: PickleModelParameters) -> Reward:
     """What a pickled estimator predicts: a value, or for a classifier the probability of a class.
+
+    A pickle is a program: it runs as a Python file of the user's runs, by his word and in a worker process.
 
     Raises:
         UsageError: the user does not trust the file.
         RewardError: joblib is not installed.
     """
     what = "reward 'pickle_model'"
-    require(parameters.file, what)
+    model = content(parameters.file, what)
     with extra("models"):
         import joblib
-    # Once more where it is opened: it is the file that was trusted, or it is not opened.
-    return _estimator_reward(parameters, lambda: joblib.load(require(parameters.file, what)))
+    # Looked at once more when it is opened: it is the file that was trusted, or it is not opened.
+    return _estimator_reward(
+        parameters, model, lambda: joblib.load(io.BytesIO(content(parameters.file, what)))
+    )
 
 
-def _estimator_reward(parameters: _FeaturesParameters, load: Callable[[], Any]) -> Reward:
-    """The reward of an estimator that is loaded when the first molecule comes."""
+def _estimator_reward(parameters: _FeaturesParameters, model: bytes, load: Callable[[], Any]) -> Reward:
+    """The reward of an estimator, these bytes, that is loaded when the first molecule comes."""
     features = parameters.features()
 
     @cache
@@ -245,7 +275,7 @@ def _estimator_reward(parameters: _FeaturesParameters, load: Callable[[], Any]) 
     def column(values: Any) -> Values:
         return column_of(values, parameters.column, hasattr(estimator(), "predict_proba"))
 
-    return Model(features, predict, column, sha256(Path(parameters.file)))
+    return Model(features, predict, column, hashlib.sha256(model).hexdigest())
 
 
 def _is_sklearn_class(name: str) -> bool:

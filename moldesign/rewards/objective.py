@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -21,6 +20,7 @@ from moldesign.rewards.places import line_of
 from moldesign.rewards.reward import Reward, Values
 from moldesign.rewards.scores import Pending, Scores, smiles_of
 from moldesign.rewards.strict import Strict, explain
+from moldesign.settings import parse_toml
 
 
 class Drawn(Strict):
@@ -217,11 +217,7 @@ class Objective(Strict):
         Raises:
             UsageError: naming source, line where it is known, place and what to do.
         """
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{source}: not valid TOML: {error}") from None
-        return cls.from_table(data, text, source)
+        return cls.from_table(parse_toml(text, source), text, source)
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], text: str, source: str) -> Objective:
@@ -232,6 +228,8 @@ class Objective(Strict):
             line = line_of(text, error)
             where = f"{source}, line {line}" if line else source
             raise UsageError(f"{where}: {explain(error)}") from None
+        except RecursionError:
+            raise UsageError(f"{source}: groups nested too deep") from None
 
 
 @dataclass(frozen=True)

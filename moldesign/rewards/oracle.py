@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Protocol
 
 from moldesign.chem.molecules import InvalidMolecule, Mol, read, to_smiles
 from moldesign.errors import RewardError
@@ -44,13 +44,26 @@ class Evaluation:
     call: int | None = None
 
 
+class Book(Protocol):
+    """Where the calls of an oracle are written down: before they are made, and once they are."""
+
+    def reserve(self, smiles: Sequence[str]) -> None:
+        """These molecules are about to be scored."""
+
+    def record(self, paid: Sequence[Evaluation]) -> None:
+        """These were, and are paid; whatever of them was reserved is not any more."""
+
+    def release(self, smiles: Sequence[str]) -> None:
+        """These will not be scored after all."""
+
+
 class Oracle:
     """Scores SMILES and counts calls: one call is one new canonical isomeric SMILES that is a molecule.
 
     Args:
         objective: what scores molecules.
         budget: the largest number of calls, never exceeded; None for no limit.
-        record: gets the newly paid evaluations the moment they are scored.
+        book: where the calls are written down; None for nowhere.
     """
 
     def __init__(
@@ -58,13 +71,15 @@ class Oracle:
         objective: Evaluator,
         *,
         budget: int | None = None,
-        record: Callable[[Sequence[Evaluation]], None] | None = None,
+        book: Book | None = None,
     ) -> None:
         if budget is not None and budget < 0:
             raise ValueError(f"a budget is not negative: {budget}")
         self._objective = objective
-        self._record = record
+        self._book = book
         self._memory: dict[str, Evaluation] = {}
+        #: Paid by a run that this one takes up, and not met again yet.
+        self._ahead: dict[str, Evaluation] = {}
         self._failing = _Failing()
         #: Batches without a result yet, in the order in which they were asked for.
         self._flight: deque[Asked] = deque()
@@ -84,13 +99,18 @@ class Oracle:
 
     @property
     def in_flight(self) -> int:
-        """New molecules that were asked for and are not paid yet."""
-        return sum(len(asked.new) for asked in self._flight)
+        """New molecules that were asked for and are no calls yet."""
+        return sum(len(asked.first) for asked in self._flight)
 
     @property
     def in_hand(self) -> int:
         """Those of them that workers have."""
         return sum(len(asked.new) for asked in self._flight if asked.in_hand)
+
+    @property
+    def paid(self) -> int:
+        """Calls that the book holds: those made, and those that are ahead."""
+        return len(self._memory) + len(self._ahead) + sum(len(asked.met) for asked in self._flight)
 
     @property
     def remaining(self) -> int | None:
@@ -119,6 +139,7 @@ class Oracle:
         except BaseException:
             if asked in self._flight:  # nobody else can ask for it
                 self._flight.remove(asked)
+                self._forget(asked)
             raise
 
     def submit(self, smiles: Sequence[str]) -> Asked:
@@ -130,9 +151,11 @@ class Oracle:
         answers: list[Evaluation | None] = [None] * len(smiles)
         names: list[str] = [""] * len(smiles)
         mols: dict[int, Mol] = {}
-        new: dict[str, int] = {}
+        first: dict[str, int] = {}
+        met: dict[str, Evaluation] = {}
+        new: list[str] = []
         to_score: list[Mol] = []
-        remaining = self.remaining
+        room = self._room
         for i, text in enumerate(smiles):
             try:
                 mol = read(text)
@@ -145,17 +168,39 @@ class Oracle:
                 answers[i] = Evaluation(text, "invalid", math.nan, reason=reason)
                 continue
             mols[i] = mol
-            if names[i] in new or self._knows(names[i]):
+            if names[i] in first or self._knows(names[i]):
                 continue
-            if remaining is None or len(new) < remaining:
-                new[names[i]] = i
+            if names[i] in self._ahead:
+                first[names[i]] = i
+                met[names[i]] = self._ahead[names[i]]
+            elif room is None or len(new) < room:
+                first[names[i]] = i
+                new.append(names[i])
                 to_score.append(mol)
             else:
                 answers[i] = Evaluation(names[i], "unpaid", math.nan, reason="the budget is spent")
-        pending = self._objective.submit(to_score, list(new)) if new else None
-        asked = Asked(self, answers, names, new, mols, pending)
+        pending: Pending | None = None
+        if new:
+            if self._book is not None:
+                self._book.reserve(new)
+            try:
+                pending = self._objective.submit(to_score, new)
+            except BaseException:
+                self._release(new)
+                raise
+        for name in met:
+            del self._ahead[name]
+        asked = Asked(self, [*smiles], answers, names, first, met, new, mols, pending)
         self._flight.append(asked)
         return asked
+
+    @property
+    def _room(self) -> int | None:
+        """How many more molecules may be scored; None without a budget."""
+        if self._objective.finished:
+            return 0
+        promised = self.paid + sum(len(asked.new) for asked in self._flight)
+        return None if self.budget is None else max(0, self.budget - promised)
 
     def collect(self) -> None:
         """Take the result of every batch in flight, as far as workers have it in hand; forget the others.
@@ -167,10 +212,19 @@ class Oracle:
             if self._flight[0].in_hand:
                 self._flight[0].result()
             else:
-                self._flight.popleft()
+                self._forget(self._flight.popleft())
 
     def _knows(self, name: str) -> bool:
-        return name in self._memory or any(name in asked.new for asked in self._flight)
+        return name in self._memory or any(name in asked.first for asked in self._flight)
+
+    def _release(self, names: Sequence[str]) -> None:
+        if self._book is not None and names:
+            self._book.release(names)
+
+    def _forget(self, asked: Asked) -> None:
+        """What a batch had that will not be scored is nobody's; what was paid before stays so."""
+        self._ahead |= asked.met
+        self._release(asked.new)
 
     def _result(self, asked: Asked) -> tuple[list[Evaluation], list[Evaluation]]:
         """The answers to a batch, and which of them were newly paid, in order."""
@@ -184,9 +238,15 @@ class Oracle:
                 # After Ctrl-C workers go on, and `collect` may still have what they score.
                 if isinstance(error, Exception) or not asked.in_hand:
                     self._flight.popleft()
+                    self._forget(asked)
                 raise
         self._flight.popleft()
-        paid = self._pay(asked.new, scores) if scores is not None else []
+        self._meet(asked.met.values())
+        paid = [*asked.met.values()]
+        if scores is None:
+            self._release(asked.new)
+        else:
+            paid += self._pay(asked.new, scores)
         answers = []
         for i, answer in enumerate(asked.answers):
             if answer is None:
@@ -196,12 +256,13 @@ class Oracle:
                     # Its batch, this one or one before it, ended with an error or came after the last call.
                     answer = Evaluation(name, "unpaid", math.nan, reason="it was never scored")
                 else:
-                    answer = known if asked.new.get(name) == i else replace(known, status="repeat")
+                    answer = known if asked.first.get(name) == i else replace(known, status="repeat")
             answers.append(answer)
         return answers, paid
 
-    def _pay(self, names: Iterable[str], scores: Scores) -> list[Evaluation]:
+    def _pay(self, names: Sequence[str], scores: Scores) -> list[Evaluation]:
         self.tally.add(scores)
+        before = self.paid
         paid = []
         for i, name in enumerate(names):
             score = float(scores.score[i])
@@ -213,14 +274,20 @@ class Oracle:
                     raw=tuple(float(scores.raw[label][i]) for label in self.labels),
                     shaped=tuple(float(scores.shaped[label][i]) for label in self.labels),
                     reason=scores.reasons[i],
-                    call=self.calls + 1 + i,
+                    call=before + 1 + i,
                 )
             )
         # Remembered before it is recorded: what was paid stays paid whatever becomes of the record.
-        self.restore(paid)
-        if self._record is not None:
-            self._record(paid)
+        self._memory |= {one.smiles: one for one in paid}
+        if self._book is not None:
+            self._book.record(paid)
         return paid
+
+    def _meet(self, evaluations: Iterable[Evaluation]) -> None:
+        """Calls that were paid before are made again, for nothing."""
+        for one in evaluations:
+            self._memory[one.smiles] = one
+            self.tally.recount(one.shaped, one.reason)
 
     def _stop_if_broken(self, paid: Sequence[Evaluation]) -> None:
         if not paid:
@@ -233,22 +300,40 @@ class Oracle:
                 f"as for {paid[-1].smiles}: {paid[-1].reason}"
             )
 
-    def state(self) -> list[Evaluation]:
-        """Everything paid, in the order of the calls."""
-        return list(self._memory.values())
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs beside the evaluations that were paid: which of them are calls made."""
+        flying = [one for asked in self._flight for one in asked.met.values()]
+        return {
+            "calls": self.calls,
+            "ahead": [one.call for one in (*flying, *self._ahead.values())],
+            "failing": asdict(self._failing),
+            "tally": self.tally.state(),
+        }
 
-    def restore(self, evaluations: Iterable[Evaluation]) -> None:
-        """Remember what was paid before, in the order of the calls: it is free from now on.
+    def restore(self, paid: Iterable[Evaluation], state: Mapping[str, Any] | None = None) -> None:
+        """Remember what was paid before: none of it is paid again.
+
+        Args:
+            paid: in the order of the calls, from the first.
+            state: as it was at some moment: what was no call made by then is ahead, and becomes one, for
+                nothing, when its molecule is asked for. None: all are calls made.
 
         Raises:
             ValueError: an evaluation that was never paid, or calls that do not follow each other.
         """
-        for evaluation in evaluations:
-            if evaluation.status not in ("scored", "failed") or evaluation.call != self.calls + 1:
-                raise ValueError(f"call {self.calls + 1} expected, got {evaluation}")
-            if evaluation.smiles in self._memory:
-                raise ValueError(f"paid twice: {evaluation.smiles}")
-            self._memory[evaluation.smiles] = evaluation
+        known = [*paid]
+        ahead = set() if state is None else {*state["ahead"]}
+        upto = len(known) if state is None else state["calls"] + len(ahead)
+        for number, one in enumerate(known, self.paid + 1):
+            if one.status not in ("scored", "failed") or one.call != number:
+                raise ValueError(f"call {number} expected, got {one}")
+            if one.smiles in self._memory or one.smiles in self._ahead:
+                raise ValueError(f"paid twice: {one.smiles}")
+            place = self._ahead if one.call > upto or one.call in ahead else self._memory
+            place[one.smiles] = one
+        if state is not None:
+            self._failing = _Failing(**state["failing"])
+            self.tally.restore(state["tally"])
 
     def recall(self, smiles: str) -> Evaluation:
         """What was paid for this canonical isomeric SMILES.
@@ -264,15 +349,20 @@ class Asked:
     """A batch that an oracle was asked for.
 
     Attributes:
+        written: the SMILES as they were given.
         mols: by row, of those that are molecules: whoever needs them need not read them again.
-        new: row of the first mention of each new molecule, by its canonical SMILES.
+        first: row of the first mention of each molecule that was no call before, by its canonical SMILES.
+        met: those of them that are paid already. new: those that are to be scored.
     """
 
     oracle: Oracle
+    written: list[str]
     #: What needs no scores, and None where an answer does.
     answers: list[Evaluation | None]
     names: list[str]
-    new: dict[str, int]
+    first: dict[str, int]
+    met: dict[str, Evaluation]
+    new: list[str]
     mols: dict[int, Mol]
     pending: Pending | None
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -90,10 +91,13 @@ def as_values(values: Any, n: int) -> Values:
     """
     if isinstance(values, str | bytes | dict) or not hasattr(values, "__iter__"):
         raise ValueError(f"needs one value a molecule, {n} in all; gave {type(values).__name__}")
-    values = list(values)
-    if len(values) != n:
-        raise ValueError(f"gave {len(values)} values for {n} molecules")
-    return np.array([_number(value) for value in values], dtype=np.float64)
+    # One more than there may be, and no more: a generator may have no end.
+    taken = list(islice(values, n + 1))
+    if len(taken) != n:
+        endless = len(taken) > n and not isinstance(values, Sized)
+        gave = f"more than {n}" if endless else len(values) if len(taken) > n else len(taken)
+        raise ValueError(f"gave {gave} values for {n} molecules")
+    return np.array([_number(value) for value in taken], dtype=np.float64)
 
 
 def _number(value: Any) -> float:
@@ -101,4 +105,6 @@ def _number(value: Any) -> float:
         return math.nan
     if isinstance(value, str | bytes):
         raise TypeError(f"gave text where a number belongs: {value[:40]!r}")
+    if isinstance(value, complex | np.complexfloating):  # of numpy's, float() would take the real part
+        raise TypeError(f"gave a complex number: {value}")
     return float(value)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from moldesign.rewards.scores import Scores
 
@@ -40,12 +40,26 @@ class Tally:
 
     def add(self, scores: Scores) -> None:
         """Take in what an objective said of a batch."""
+        shaped = zip(*(scores.shaped[one.label].tolist() for one in self.components), strict=True)
+        for values, reason in zip(shaped, scores.reasons, strict=True):
+            self.recount(values, reason)
         for one in self.components:
-            known = ~np.isnan(scores.shaped[one.label])
-            one.valued += int(known.sum())
-            one.good += int((scores.shaped[one.label][known] >= 0.5).sum())
-            # Of a lost process all are suspected that may have brought it down.
-            blamed = ((reason or "").split(":")[0].split(" or ") for reason in scores.reasons)
-            one.failed += sum(one.label in labels for labels in blamed)
             one.asked += scores.asked.get(one.label, 0)
             one.seconds += scores.seconds.get(one.label, 0.0)
+
+    def recount(self, shaped: Sequence[float], reason: str | None) -> None:
+        """Take in a molecule that nobody was asked for now."""
+        # Of a lost process all are suspected that may have brought it down.
+        blamed = (reason or "").split(":")[0].split(" or ")
+        for one, value in zip(self.components, shaped, strict=True):
+            one.valued += not math.isnan(value)
+            one.good += value >= 0.5
+            one.failed += one.label in blamed
+
+    def state(self) -> list[dict[str, Any]]:
+        """The counts, as plain data."""
+        return [asdict(one) for one in self.components]
+
+    def restore(self, state: Sequence[Mapping[str, Any]]) -> None:
+        """Go back to counts."""
+        self.components = [ComponentTally(**one) for one in state]

@@ -420,7 +420,7 @@ def read_value(text: str, field: FieldInfo | None) -> Any:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -4,8 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import Any
+
+
+class _NoShell(subprocess.Popen):  # type: ignore[type-arg]
+    """A process that is started without a shell, or not at all."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        if options.get("shell"):
+            raise ValueError("dockstring asks for a shell, which it is not given")
+        super().__init__(*arguments, **options)
+
+
+def protonate(smiles: str, pH: float) -> str:
+    """The SMILES as it is at a pH by Open Babel; what dockstring has for it, without its shell.
+
+    Raises:
+        ValueError: Open Babel cannot.
+    """
+    words = ["obabel", f"-:{smiles}", "-ismi", "-ocan", f"-p{pH}"]
+    done = subprocess.run(words, capture_output=True, check=False)
+    if done.returncode != 0 or not done.stdout.strip():
+        raise ValueError("Open Babel cannot protonate the ligand")
+    return done.stdout.decode("utf-8").strip()
 
 
 def main() -> None:
@@ -15,7 +38,12 @@ def main() -> None:
     # What dockstring, Open Babel and Vina print must not stand among the answers.
     os.dup2(2, 1)
 
+    import dockstring.utils
     from dockstring import load_target
+
+    # dockstring writes the SMILES into a line for a shell, which would read `$` in it.
+    dockstring.utils.protonate_smiles = protonate
+    subprocess.Popen = _NoShell  # type: ignore[misc]
 
     target = load_target(
         settings["target"], working_dir=settings["directory"], targets_dir=settings["directory"]

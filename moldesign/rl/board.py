@@ -27,7 +27,8 @@ class Board:
 
     def __call__(self, report: StepReport) -> None:
         if self._writer is None:
-            self._writer = self._class(str(self._folder))
+            # A run that goes on from a checkpoint takes the steps after it again.
+            self._writer = self._class(str(self._folder), purge_step=report.step)
         for name, value in asdict(report).items():
             if name != "step" and math.isfinite(value):
                 self._writer.add_scalar(name, float(value), report.step)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -67,22 +68,44 @@ class Guard:
             return False
         reason = self._reason()
         if reason and self.returns < _MOST:
-            self._go_back(report.step, reason)
+            self.returns += 1
+            self.go_back()
+            slower = self._method.slow_down(0.5)
+            # With the smaller steps: the next return is not to take them back.
+            self._good = self._method.state()
+            self._tell(
+                f"step {report.step}: {reason}; back to the agent after step {self._good_step}, "
+                f"{slower} from now on"
+            )
             return True
         self._keep(report.step)
         return False
 
-    def _go_back(self, step: int, reason: str) -> None:
-        self.returns += 1
+    def go_back(self) -> None:
+        """Put the method back to its last good state."""
         self._method.restore(self._good)
-        slower = self._method.slow_down(0.5)
-        # With the smaller steps: the next return is not to take them back.
-        self._good = self._method.state()
         self._next = None
         self._recent.clear()
-        self._tell(
-            f"step {step}: {reason}; back to the agent after step {self._good_step}, {slower} from now on"
-        )
+
+    def state(self) -> dict[str, Any]:
+        """What was seen, and the states that are kept."""
+        return {
+            "recent": [asdict(report) for report in self._recent],
+            "first": self._first,
+            "good": self._good,
+            "good_step": self._good_step,
+            "next": self._next,
+            "returns": self.returns,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self._recent.clear()
+        self._recent.extend(StepReport(**report) for report in state["recent"])
+        self._first = dict(state["first"])
+        self._good, self._good_step = state["good"], state["good_step"]
+        self._next = state["next"]
+        self.returns = state["returns"]
 
     def _keep(self, step: int) -> None:
         """Keep a state that has proved good, and then take the next one to be proved."""

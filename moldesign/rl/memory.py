@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 # How much the best are preferred: the smaller, the more.
 _RANK_K = 0.01
+# What a remembered molecule has a value of for each of its tokens.
+_ARRAYS = ("tokens", "prior_log_probs", "drawing_log_probs")
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,31 @@ class ReplayMemory:
         weights = self._weights()
         chosen = generator.choice(len(self.rows), size=n, replace=False, p=weights / weights.sum())
         return [self.rows[i] for i in chosen]
+
+    def state(self) -> dict[str, Any]:
+        """The rows, as lists, and arrays that hold one behind the other."""
+        rows = self.rows
+        return {
+            "smiles": [row.smiles for row in rows],
+            "rewards": [row.reward for row in rows],
+            "shares": [row.share for row in rows],
+            "lengths": [len(row.tokens) for row in rows],
+            **{
+                name: np.concatenate([getattr(row, name) for row in rows]) if rows else np.zeros(0)
+                for name in _ARRAYS
+            },
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to rows."""
+        ends = np.cumsum(state["lengths"], dtype=np.int64)[:-1]
+        arrays = {name: np.split(state[name], ends) for name in _ARRAYS}
+        self.rows = [
+            Remembered(smiles, reward, share=share, **{name: parts[i] for name, parts in arrays.items()})
+            for i, (smiles, reward, share) in enumerate(
+                zip(state["smiles"], state["rewards"], state["shares"], strict=True)
+            )
+        ]
 
     def _weights(self) -> NDArray[np.float64]:
         n = len(self.rows)

@@ -58,7 +58,8 @@ class Method:
         self._distribution = (
             self.recipe.distribution or baseline == "least-variance" or needs_distribution(settings)
         )
-        self._generator = np.random.default_rng([settings.seed, 3])
+        #: Of the ways in which remembered molecules are written.
+        self.generator = np.random.default_rng([settings.seed, 3])
         valued = self.recipe.critic(settings)
         self.critic = None
         if valued is not None:
@@ -92,6 +93,9 @@ class Method:
     def draw(self, *, first_index: int, again: Sequence[Remembered]) -> Sequences:
         """The batch whose first row has this number; what is remembered is read along where that pays."""
         drawn = (self.recipe.draw or independent)(self, first_index, again)
+        if self.settings.overlap:
+            # It is read by an agent that has stepped meanwhile.
+            drawn = replace(drawn, reading=None)
         if self._weighted and self.settings.overlap and drawn.reshaped_log_probs is None:
             # It is read a step later, by an agent that is not the one that drew it any more.
             drawn = replace(drawn, reshaped_log_probs=self.agent.score(drawn.tokens))
@@ -169,7 +173,7 @@ class Method:
 
     def _other(self, smiles: str) -> str | None:
         mol = parse(smiles)
-        text = None if mol is None else randomised(mol, int(self._generator.integers(2**31)))
+        text = None if mol is None else randomised(mol, int(self.generator.integers(2**31)))
         return text if text is not None and self.agent.tokenizer.knows(text) else None
 
     def slow_down(self, factor: float) -> str:
@@ -272,7 +276,8 @@ class Method:
             self.log_z.copy_(state["log_z"])
         self.trust_region, self.steps = state["trust_region"], state["steps"]
         if isinstance(self.baseline, MovingAverage):
-            self.baseline.value = state["baseline"]["value"]
+            value = state["baseline"]["value"]
+            self.baseline.value = None if value is None else value.to(self.agent.device)
 
     def reread(self, rollout: Rollout) -> Rollout:
         """The same rows as the agent sees them now."""

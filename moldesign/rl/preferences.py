@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -92,6 +93,15 @@ class Preference:
             for i, reward in zip(known, worth, strict=True):
                 rewards[i] = float(reward) * replay.rows[i].share
             replay.revalue(rewards)
+
+    def state(self) -> dict[str, Any]:
+        """The generator of weights, and the front."""
+        return {"generator": self._generator.bit_generator.state, "front": self._front}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state."""
+        self._generator.bit_generator.state = state["generator"]
+        self._front = state["front"]
 
     def _ranked(self, points: Values, *, remember: bool) -> Values:
         """(n,) of the points (n, k) by their place among them and the front."""

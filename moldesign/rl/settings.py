@@ -121,6 +121,9 @@ class OptimizeSettings(BaseModel):
         False,
         description="Draw the next batch and hand it to the scorers before this one is learned from.",
     )
+    checkpoint_minutes: float = Field(
+        5.0, ge=0, description="Minutes between checkpoints, from which `resume` goes on."
+    )
     workers: str = Field(
         "1",
         description="Processes that score, or the address of a Dask scheduler; 1: within this process.",

@@ -16,6 +16,7 @@ from moldesign.rl.settings import OptimizeSettings
 # With nothing new to score for so many steps the policy has collapsed, and a budget would never end.
 _STALE_STEPS = 50
 _TOP = 100
+_INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -79,19 +80,28 @@ class Watch:
             shares.append((time.monotonic() - self._started) / (3600 * self.settings.max_hours))
         return min(1.0, max(shares))
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the reason is that somebody wants it so, and no limit."""
+        return self._reason == _INTERRUPTED
+
     def stop_reason(self, in_flight: int = 0) -> str:
-        """Why no batch is to be drawn any more, in words; empty while one is. A reason, once there, stays.
+        """Why the run is over, in words; empty while it is not. A reason, once there, stays.
 
         Args:
             in_flight: batches that are drawn already, and no step yet.
         """
-        self._reason = self._reason or self._reason_now(in_flight)
+        if not self._reason and self._should_stop():
+            self._reason = _INTERRUPTED
+        return self._reason or self.limit(in_flight)
+
+    def limit(self, in_flight: int = 0) -> str:
+        """As `stop_reason`, but for who interrupts: why no batch is to be drawn any more."""
+        self._reason = self._reason or self._limit_now(in_flight)
         return self._reason
 
-    def _reason_now(self, in_flight: int) -> str:
+    def _limit_now(self, in_flight: int) -> str:
         settings = self.settings
-        if self._should_stop():
-            return "interrupted"
         if self.oracle.spent:
             return "budget spent"
         if settings.max_steps is not None and self.step + in_flight >= settings.max_steps:
@@ -105,6 +115,24 @@ class Watch:
         if self._stale_steps >= _STALE_STEPS:
             return f"nothing new in {_STALE_STEPS} steps"
         return ""
+
+    def state(self) -> dict[str, Any]:
+        """Counts, best scores, and the seconds since the start."""
+        return {
+            "step": self.step,
+            "best": self._best,
+            "steps_without_gain": self._steps_without_gain,
+            "stale_steps": self._stale_steps,
+            "seconds": time.monotonic() - self._started,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state: the hours until then count."""
+        self.step = state["step"]
+        self._best = [*state["best"]]
+        self._steps_without_gain = state["steps_without_gain"]
+        self._stale_steps = state["stale_steps"]
+        self._started = time.monotonic() - state["seconds"]
 
     def take_in(
         self,

@@ -58,7 +58,7 @@ class Update:
         groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
         groups += [{"params": [parameter], "lr": rate} for parameter, rate in others]
         self.optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True)
-        self._bad_steps = 0
+        self.bad_steps = 0
 
     def slow_down(self, factor: float) -> float:
         """Multiply the learning rate of the network by a factor; what it is then."""
@@ -72,12 +72,12 @@ class Update:
             NonFiniteTrainingError: this was one too many.
         """
         if math.isfinite(norm):
-            self._bad_steps = 0
+            self.bad_steps = 0
             return True
-        self._bad_steps += 1
-        if self._bad_steps >= _MAX_BAD_STEPS:
+        self.bad_steps += 1
+        if self.bad_steps >= _MAX_BAD_STEPS:
             raise NonFiniteTrainingError(
-                f"{self._bad_steps} steps in a row without a finite gradient; lower the learning rate"
+                f"{self.bad_steps} steps in a row without a finite gradient; lower the learning rate"
             )
         return False
 

@@ -6,7 +6,7 @@ import gc
 import json
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -53,7 +53,7 @@ class Records:
         self.journal = StepsJournal(self.folder / "steps.csv")
         self.oracle = Oracle(
             load_objective(lambda smiles: [len(text) / 100 for text in smiles]),
-            record=lambda paid: self.ledger.add(paid, step=1),
+            book=self,
         )
         self.watch = Watch(OptimizeSettings.of(budget=10**6), self.oracle, lambda: False)
         self.replay = ReplayMemory(100)
@@ -68,6 +68,15 @@ class Records:
         self.watch.take_in(before, agent_nll=0.0, scaffolds=0)
         self.scaffolds.counts.update(one.smiles for one in before)
         self.ledger._connection.set_trace_callback(self.statements.append)
+
+    def reserve(self, smiles: Sequence[str]) -> None:
+        self.ledger.reserve(smiles, step=1)
+
+    def record(self, paid: Sequence[Evaluation]) -> None:
+        self.ledger.add(paid, step=1)
+
+    def release(self, smiles: Sequence[str]) -> None:
+        self.ledger.release(smiles)
 
     @staticmethod
     def remembered(one: Evaluation) -> Remembered:
@@ -135,7 +144,9 @@ def test_a_step_does_the_same_work_however_much_was_scored_before(tmp_path: Path
     few, many = counted
     assert few > 10_000
     assert many == pytest.approx(few, rel=0.02)
-    assert statements[0] == statements[1] == ["BEGIN", *["INSERT"] * len(BATCH), "COMMIT"]
+    reserved = ["BEGIN", *["INSERT"] * len(BATCH), "COMMIT"]
+    paid = ["BEGIN", *["INSERT"] * len(BATCH), *["DELETE"] * len(BATCH), "COMMIT"]
+    assert statements[0] == statements[1] == [*reserved, *paid]
 
 
 def test_repeated_and_invalid_molecules_leave_nothing_behind(tmp_path: Path) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import example, given
 
 from moldesign.chem.molecules import (
+    MAX_ATOMS,
+    MAX_CHARACTERS,
+    MAX_CHARGE,
+    MAX_SMALLEST_RINGS,
     InvalidMolecule,
     Standard,
     canonical,
@@ -46,6 +52,9 @@ from moldesign.errors import UsageError
         ("C(C)(C)(C)(C)C", "impossible valence"),
         ("c1cccc1", "without a Kekule form"),
         ("[Na+].[Na+].[Na+].[Na+].[Na+].[Na+].[Na+].[Na+].[Na+]", "net charge beyond 8"),
+        ("C12CC(C1)" + "C1CC(C1)" * 18 + "C1CC2C1", "rings that close in more than 150 ways"),
+        ("c12ccc(cc1)" + "-c1ccc(cc1)" * 39 + "-c1ccc2cc1", "more than 32 rings"),
+        ("c1ccc(cc1)-" * 33 + "C", "more than 32 rings"),
         ("nan", "not a SMILES"),
         ("None", "not a SMILES"),
     ],
@@ -74,6 +83,67 @@ def test_what_is_no_molecule_is_refused_with_the_reason(text: str, reason: str) 
 )
 def test_canonical_smiles(text: str, expected: str) -> None:
     assert canonical(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "atoms", "rings"),
+    [
+        ("C" * 250, 250, 0),
+        ("C1CC1" * 32, 96, 32),
+        # Buckminsterfullerene, and the smallest cycloparaphenylenes.
+        (
+            "c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11"
+            "c2c2c7c3c3c8c4c4c9c5c1c1c6c2c3c41",
+            60,
+            32,
+        ),
+        ("c12ccc(cc1)" + "-c1ccc(cc1)" * 5 + "-c1ccc2cc1", 42, 135),
+    ],
+)
+def test_what_is_just_within_the_limits_is_read(text: str, atoms: int, rings: int) -> None:
+    mol = read(text)
+    assert (mol.GetNumAtoms(), mol.GetRingInfo().NumRings()) == (atoms, rings)
+
+
+#: Pieces that RDKit may trip over, put together by chance.
+PIECES = st.one_of(
+    st.sampled_from(
+        "C N O c n o [nH] ( ) = # . / \\ [C@H] [C@@] Cl 1 2 3 %12 %(100) [13C] [U] * $ :".split()
+    ),
+    st.sampled_from(["c1ccccc1", "C1CC1", "C(F)(F)F", "/C=C/", "[N+](=O)[O-]", "[C-9]", "[999C]", "[Fe+3]"]),
+    st.sampled_from(
+        ["[", "]", "@", "%", "%1", "[]", "[C", "\x00", "\x1b[31m", "\u0421", "\udcff", " x", "\n"]
+    ),
+)
+
+
+@given(st.one_of(st.lists(PIECES, max_size=40).map("".join), st.text(max_size=20)), st.integers(1, 60))
+@example("C", MAX_ATOMS)
+@example("C", MAX_ATOMS + 1)
+@example("C", MAX_CHARACTERS + 1)
+@example("[Na+].", MAX_CHARGE + 1)
+@example("C1CC1", 33)
+def test_any_text_is_a_molecule_within_the_limits_or_refused_in_one_line(text: str, times: int) -> None:
+    text *= times
+    mol, reason = None, ""
+    try:
+        mol = read(text)
+    except InvalidMolecule as error:
+        reason = str(error)
+    if mol is None:
+        assert reason
+        assert reason.isascii()
+        assert reason.isprintable(), "no line break, no control character"
+        assert len(reason) <= MAX_CHARACTERS + 100
+        assert parse(text) is None
+        assert canonical(text) is None
+        return
+    assert text.isascii()
+    assert len(text) <= MAX_CHARACTERS
+    assert 1 <= mol.GetNumAtoms() <= MAX_ATOMS
+    assert abs(sum(atom.GetFormalCharge() for atom in mol.GetAtoms())) <= MAX_CHARGE
+    assert mol.GetRingInfo().NumRings() <= MAX_SMALLEST_RINGS
+    assert canonical(text) == to_smiles(mol)
 
 
 def test_reasons_hold_one_kind_before_the_colon() -> None:
@@ -121,6 +191,7 @@ def test_a_centre_that_only_an_isotope_makes_is_no_centre() -> None:
         ("CC*", "element outside the set"),
         ("CC", "fewer than 3 heavy atoms"),
         ("C" * 61, "more than 60 heavy atoms"),
+        ("Cc1~ccc(OCC)cc1C.CC", "a fragment is no molecule: Explicit valence"),
         ("CC[CH2]", "radical"),
         ("C[N+](C)(C)CC[N+](C)(C)CC[N+](C)(C)C", "net charge beyond 2"),
     ],

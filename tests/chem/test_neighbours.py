@@ -72,13 +72,30 @@ def test_fingerprints_are_kept_and_a_damaged_file_is_made_anew(tmp_path: Path, c
     few = corpus[:20]
     expected = NearestNeighbours(few, cache=tmp_path / "kept").query([CELECOXIB])
     (kept,) = (tmp_path / "kept").iterdir()
-    for content in (kept.read_bytes(), kept.read_bytes()[:100], b""):
+    whole = kept.read_bytes()
+    petabytes = whole.replace(b"(20, 32), }" + 14 * b" ", b"(2000000000000000, 32), }")
+    assert len(petabytes) == len(whole)
+    assert petabytes != whole
+    for content in (
+        whole,
+        whole[:100],
+        b"",
+        petabytes,
+        whole.replace(b"}", b" "),
+        whole.replace(b"<u8", b"|O "),
+    ):
         kept.write_bytes(content)
         again = NearestNeighbours(few, cache=tmp_path / "kept").query([CELECOXIB])
         np.testing.assert_array_equal(again, expected)
     NearestNeighbours(few[1:], cache=tmp_path / "kept").query([CELECOXIB])
     NearestNeighbours(few, kind="ecfp6", cache=tmp_path / "kept").query([CELECOXIB])
     assert len(list((tmp_path / "kept").iterdir())) == 3
+
+
+def test_nothing_is_kept_where_every_user_may_write(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    assert NearestNeighbours(["CCO"], cache=tmp_path / "kept").query([read("CCO")])[1].tolist() == [1.0]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:

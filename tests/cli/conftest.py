@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -58,6 +60,53 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+
+class Forks:
+    """As `Command`: a process for each call, but forked from one that has imported what takes so long."""
+
+    def __init__(self, home: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("forks.py"))],
+            env={**os.environ, "MOLDESIGN_HOME": str(home), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+
+    def __call__(
+        self, *arguments: object, cwd: Path, out: Path | None = None, limits: dict[str, int] | None = None
+    ) -> Done:
+        """How the command ended.
+
+        Args:
+            out: where standard output goes, such as a device; what it took is then not in the answer.
+            limits: by resource, such as RLIMIT_FSIZE.
+        """
+        request = {
+            "arguments": [str(argument) for argument in arguments],
+            "cwd": str(cwd),
+            "out": str(out or ""),
+            "limits": limits or {},
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return Done(*json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        # Also a command that still runs.
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    started = Forks(tmp_path_factory.mktemp("home"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

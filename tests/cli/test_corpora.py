@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,22 @@ def test_prepare_accounts_for_every_line(tmp_path: Path) -> None:
     for shown in ("5 lines read", "duplicate", "rejected: element outside the set", "header"):
         assert shown in err
     assert "\x1b" not in err, "no colours and no progress bar where stderr is no terminal"
+
+
+def test_names_and_molecules_of_others_steer_no_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "corpora"
+    folder.mkdir(parents=True)
+    corpus = folder / "a[red]\x1b[2J.smi.xz"
+    corpus.write_bytes(lzma.compress("CCO\n\x1b[2J\x9b\u202e\n".encode()))
+    corpus.with_name("a[red]\x1b[2J.md").write_text("# Card\n\x1b]0;owned\x07\n")
+    shown, molecules, card = run("list")[0], *run("show", "a[red]\x1b[2J")
+    report = run("prepare", corpus, "-o", tmp_path / "[b]\x1b.smi", "--workers", 1)[1]
+    assert "a[red]\\x1b[2J" in shown
+    assert molecules == "CCO\n\\x1b[2J\\x9b\\u202e\n"
+    assert "\\x1b]0;owned\\x07" in card
+    assert "[b]\\x1b.smi" in report
+    for said in (shown, molecules, card, report):
+        assert said.replace("\n", "").isprintable()
 
 
 def test_an_output_that_exists_is_kept_unless_forced(tmp_path: Path) -> None:

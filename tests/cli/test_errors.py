@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ reward = "qed"
 reward = "logp"
 shaping = { kind = "sigmod", low = 1, high = 3 }
 """
+CLUSTER = 'objective = "qed"\n\n[settings]\nworkers = "tcp://127.0.0.1:6786"\n'
 RUBBISH = "name,value\nthis is,no corpus\nat all,<html>\n"
 FILES = {
     "unknown_reward.toml": UNKNOWN_REWARD,
@@ -31,6 +33,8 @@ FILES = {
     "wrong_table.toml": WRONG_TABLE,
     "wrong_config.toml": WRONG_CONFIG,
     "wrong_shape.toml": WRONG_SHAPE,
+    "cluster.toml": CLUSTER,
+    "bomb.toml": "x = " + "[" * 20_000,
     "rubbish.smi": "this is no corpus\nat all\n<html>\n",
     "rubbish.csv": RUBBISH,
     "empty.smi": "",
@@ -48,6 +52,7 @@ def folder(tmp_path: Path, small_prior: Path) -> Path:
         (tmp_path / name).write_text(content)
     whole = small_prior.read_bytes()
     (tmp_path / "whole.safetensors").write_bytes(whole)
+    (tmp_path / "pickle.safetensors").write_bytes(pickle.dumps({"weights": print}))
     (tmp_path / "truncated.safetensors").write_bytes(whole[: len(whole) // 2])
     return tmp_path
 
@@ -75,6 +80,8 @@ CASES = [
     case(
         "optimize --config wrong_shape.toml -o out", 2, "wrong_shape.toml, line 8: ", "did you mean 'sigmoid'"
     ),
+    case("optimize --config cluster.toml -o out", 2, "cluster.toml: settings.workers is a Dask scheduler"),
+    case("optimize --config bomb.toml -o out", 2, "bomb.toml: not valid TOML: nested too deeply"),
     case("optimize qed --temperature inf -o out", 2, "setting 'temperature'", "finite"),
     case("optimize qed --learning-rate nan -o out", 2, "setting 'learning_rate'"),
     case("optimize qed --seed 99999999999999999999 -o out", 2, "setting 'seed'", "4294967296"),
@@ -98,6 +105,11 @@ CASES = [
     case("optimize qed --prior whole.safetensors -o used", 4, "used: exists and is not empty"),
     case("pretrain good.smi -o a_run", 4, "a_run: holds something else already (ledger.sqlite)"),
     case("optimize qed --prior truncated.safetensors -o out", 4, "truncated.safetensors: not a whole"),
+    case(
+        "priors show pickle.safetensors",
+        4,
+        "pickle.safetensors: not a whole safetensors file (it is a pickle",
+    ),
     case("sample --prior text.safetensors -n 5 -o out.csv", 4, "text.safetensors: not a whole safe"),
     case("sample --prior absent.safetensors -n 5 -o out.csv", 4, "absent.safetensors: no such file"),
     # Reward.
@@ -106,9 +118,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("line", "code", "said"), CASES)
-def test_wrong_input(moldesign: Any, folder: Path, line: str, code: int, said: tuple[str, ...]) -> None:
+def test_wrong_input(forks: Any, folder: Path, line: str, code: int, said: tuple[str, ...]) -> None:
     before = content_of(folder)
-    done = moldesign(*line.split(), cwd=folder)
+    done = forks(*line.split(), cwd=folder)
     assert done.code == code, done.err
     assert len(done.err.splitlines()) == 1, done.err
     assert done.err.startswith("moldesign: ")

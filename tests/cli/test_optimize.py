@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from moldesign.chem import descriptors, molecules
-from moldesign.cli import optimize as command
+from moldesign.cli.running import report_run
 from moldesign.records.ledger import Ledger
 from moldesign.records.timeline import Timeline
 from moldesign.rl.run import PHASES
@@ -101,6 +101,8 @@ def test_a_signal_ends_the_run_with_everything_saved(
     finally:
         process.kill()
     assert process.returncode == code, err
+    with pytest.raises(ProcessLookupError):  # its workers are gone with it
+        os.killpg(process.pid, 0)
     assert "stopping after this step" in err
     assert "Traceback" not in err
     facts = json.loads(said.splitlines()[-1])
@@ -132,7 +134,7 @@ def test_the_table_shows_smiles_whole(capsys: pytest.CaptureFixture[str]) -> Non
         hypervolume=pd.DataFrame(),
         timeline=Timeline(PHASES).table(0),
     )
-    command._report(run, Path("run"), json_line=False)
+    report_run(run, Path("run"), json_line=False)
     shown = capsys.readouterr().out
     cells = ["".join(line.split("│")[2].split()) for line in shown.splitlines() if line.startswith("│")]
     assert "".join(cells) == "".join(smiles)

@@ -13,7 +13,7 @@ import zstandard
 
 from moldesign.assets import corpus_path
 from moldesign.chem.molecules import Standard, read, standardise
-from moldesign.errors import DataError, ResourceError, UsageError
+from moldesign.errors import DataError, UsageError
 from moldesign.language.corpus import SeenHashes, load, prepare, write
 from moldesign.language.reading import MoleculeFile
 
@@ -51,6 +51,16 @@ def test_every_line_is_kept_or_refused_with_its_number_and_reason(tmp_path: Path
         "second.csv\t3\tCC(=O)O\tduplicate",
         'second.csv\t4\t3,"CCC\tstray quote: unexpected end of data',
     ]
+
+
+def test_rejects_run_in_no_spreadsheet_and_steer_no_terminal(tmp_path: Path) -> None:
+    source = tmp_path / "=cmd|\x1b[2J\tß.smi"
+    source.write_bytes(b'CCO\n"=1+1"\n@SUM\n\x1b]0;x\x07\n')
+    rejects = tmp_path / "rejects.tsv"
+    prepare([source], tmp_path / "out.smi", rejects=rejects, workers=1)
+    rows = [line.split("\t") for line in rejects.read_text(encoding="ascii").splitlines()[1:]]
+    assert [row[2] for row in rows] == ['\'"=1+1"', "'@SUM", "\\x1b]0;x\\x07"]
+    assert {row[0] for row in rows} == {"'=cmd|\\x1b[2J\\t\\xdf.smi"}
 
 
 def test_the_same_bytes_for_any_number_of_workers(tmp_path: Path) -> None:
@@ -133,7 +143,7 @@ def test_outputs_that_cannot_be(tmp_path: Path) -> None:
         prepare([source], tmp_path / "out.sdf")
     with pytest.raises(UsageError, match="is written as"):
         prepare([source], tmp_path / "out.parquet")
-    with pytest.raises(ResourceError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         prepare([source], Path("/proc/out.smi"))  # where nobody can make a file
 
 

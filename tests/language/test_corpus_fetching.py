@@ -60,6 +60,24 @@ def test_another_package_than_expected_is_not_opened(package: Path, tmp_path: Pa
     assert not list((tmp_path / "home").rglob("*.xz"))
 
 
+def test_modules_of_the_folder_it_runs_in_are_not_imported(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pip", "random", "zipfile"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert fetching.fetch("moses")
+    assert not (tmp_path / "marker").exists()
+
+
+def test_nothing_is_fetched_into_a_folder_that_every_user_may_write_to(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(0o777)
+    with pytest.raises(ResourceError, match="every user may write there: chmod -R o-w"):
+        fetching.fetch("moses")
+    assert list((tmp_path / "home").iterdir()) == []
+
+
 def test_a_download_that_fails_is_one_line(package: Path) -> None:
     package.unlink()
     with pytest.raises(ResourceError, match=r"pip could not download molsets==0.3.1") as caught:

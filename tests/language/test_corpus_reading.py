@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import tarfile
+from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -12,6 +15,7 @@ import pytest
 import zstandard
 
 from moldesign.errors import DataError, UsageError
+from moldesign.language import reading
 from moldesign.language.reading import Entry, MoleculeFile
 
 
@@ -169,6 +173,40 @@ def test_files_that_cannot_be_used(
         list(MoleculeFile(path, column))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst", ".parquet"])
+def test_a_file_that_unpacks_to_far_more_than_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(reading, "MAX_UNPACKED_CHARACTERS", 10_000)
+    path = tmp_path / f"bomb.smi{suffix}"
+    lines = b"C\n" * 400_000
+    if suffix == ".parquet":
+        path = tmp_path / "bomb.parquet"
+        pyarrow.parquet.write_table(pa.table({"smiles": ["C"] * 400_000}), path, compression="zstd")
+    else:
+        pack: dict[str, Any] = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
+        path.write_bytes(pack[suffix](lines))
+    file = MoleculeFile(path)
+    with pytest.raises(DataError, match="unpacks to more than 100 times its size, as no molecules do"):
+        deque(file, maxlen=0)
+    # It is looked at after each thousand lines.
+    most = max(10_000, reading.MAX_UNPACKED_RATIO * file.size) / reading.LINE_WEIGHT
+    assert 0 < file.lines < most + 1000
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.smi.zip", "a.7z", "a.smi.bz2", "a.tgz"])
+def test_archives_are_not_opened(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with tarfile.open(path, "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../../escape.smi"))
+    with pytest.raises(UsageError, match=f"{name}: unknown kind of file; use .smi"):
+        list(MoleculeFile(path))
+    # Nor by another name: what they hold is lines that are no molecules, and goes nowhere.
+    path = path.rename(tmp_path / "a.smi.gz")
+    assert all(entry.problem for entry in MoleculeFile(path))
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_names_that_cannot_be_used(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 import lzma
 import random
+import re
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from moldesign.assets import corpora
 from moldesign.chem import molecules
 from moldesign.errors import DataError
-from moldesign.language.tokenizer import END_INDEX, SPECIALS, Tokenizer, tokenize
+from moldesign.language.tokenizer import END_INDEX, MEDICINAL_TOKENS, SPECIALS, Tokenizer, tokenize
 
 SHIPPED = ("zinc250k", "chembl_sample")
 
@@ -119,3 +122,52 @@ def test_decoding_stops_at_the_end_token() -> None:
 def test_a_vocabulary_without_specials_or_with_a_token_twice_is_refused(vocabulary: list[str]) -> None:
     with pytest.raises(ValueError, match="vocabulary"):
         Tokenizer(vocabulary)
+
+
+#: Text of what SMILES are made of, and of anything.
+TEXTS = st.one_of(
+    st.lists(st.sampled_from([*MEDICINAL_TOKENS, "[Fe]", "%(123)", "*", "~", "$"])).map("".join),
+    st.text(alphabet="CNOclBr[]()%1230=@H+-/ l\n\0\u0421\udcff", max_size=40),
+    st.text(max_size=20),
+)
+
+
+@given(TEXTS)
+def test_any_text_is_tokens_that_join_to_it_or_is_refused_at_its_first_wrong_character(text: str) -> None:
+    try:
+        tokens = tokenize(text)
+    except DataError as error:
+        message = str(error)
+    else:
+        message = ""
+    if message:
+        said = re.fullmatch(r".*no SMILES token at character (\d+) .*", message)
+        assert said is not None
+        place = int(said[1]) - 1
+        assert "".join(tokenize(text[:place])) == text[:place]
+        # What follows makes no token of the wrong character.
+        for end in range(place + 1, len(text) + 1):
+            with pytest.raises(DataError):
+                tokenize(text[:end])
+        return
+    assert "".join(tokens) == text
+    for count in range(len(tokens)):
+        assert tokenize("".join(tokens[:count])) == tokens[:count], "a beginning has the same tokens"
+
+
+@given(TEXTS, st.integers(min_value=1))
+def test_what_is_known_comes_back_and_what_is_not_is_named_with_its_line(text: str, line: int) -> None:
+    tokenizer = Tokenizer.for_corpus([])
+    if tokenizer.knows(text):
+        indices = tokenizer.encode(text)
+        assert tokenizer.decode(indices) == text
+        assert indices.index(END_INDEX) == len(indices) - 1
+    else:
+        with pytest.raises(DataError, match=rf"^line {line}: "):
+            tokenizer.encode(text, line=line)
+
+
+@given(st.lists(st.integers(min_value=len(SPECIALS), max_value=len(SPECIALS) + len(MEDICINAL_TOKENS) - 1)))
+def test_what_a_policy_writes_is_read_as_the_tokens_that_it_wrote(indices: list[int]) -> None:
+    tokenizer = Tokenizer.for_corpus([])
+    assert tokenizer.encode(tokenizer.decode(indices)) == [*indices, END_INDEX]

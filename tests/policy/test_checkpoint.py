@@ -87,6 +87,15 @@ def test_a_truncated_file_is_refused(saved: Path) -> None:
     refused(saved)
 
 
+def test_a_file_cut_short_is_refused_at_every_percent(saved: Path) -> None:
+    whole = saved.read_bytes()
+    for percent in range(100):
+        saved.write_bytes(whole[: len(whole) * percent // 100])
+        refused(saved, "not a whole safetensors file")
+    saved.write_bytes(whole)
+    load_policy(saved)
+
+
 def test_a_flipped_bit_is_refused_wherever_it_is(saved: Path) -> None:
     content = saved.read_bytes()
     header = 8 + int.from_bytes(content[:8], "little")

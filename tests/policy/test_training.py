@@ -253,7 +253,7 @@ def test_text_that_is_no_smiles_is_named_with_file_and_line(tmp_path: Path) -> N
 def test_a_folder_that_will_not_do_is_refused(corpus: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")
-    with pytest.raises(UsageError, match="file: cannot be made a folder"):
+    with pytest.raises(UsageError, match="file: cannot be written"):
         learn(corpus, file)
     with pytest.raises(CheckpointError, match="training.safetensors: no such file"):
         learn(corpus, tmp_path / "new", resume=True)

@@ -1,6 +1,7 @@
 import math
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +36,16 @@ def test_the_figure_is_a_png_and_the_same_each_time(tmp_path: Path) -> None:
     content = (tmp_path / "a.png").read_bytes()
     assert content.startswith(b"\x89PNG")
     assert content == (tmp_path / "b.png").read_bytes()
+
+
+def test_settings_in_the_folder_of_the_run_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_learning_curve(rows([0.1, 0.4]), tmp_path / "a.png")
+    monkeypatch.setitem(mpl.rcParams, "text.usetex", True)
+    monkeypatch.setitem(mpl.rcParams, "axes.facecolor", "red")
+    draw_learning_curve(rows([0.1, 0.4]), tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_a_run_without_calls_still_gets_its_figure(tmp_path: Path) -> None:

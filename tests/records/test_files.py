@@ -1,10 +1,19 @@
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from moldesign.errors import ResourceError, UsageError
-from moldesign.records.files import Appender, remove_stale, write_bytes, write_error, write_text, writing
+from moldesign.errors import CheckpointError, ResourceError, UsageError
+from moldesign.records.files import (
+    Appender,
+    refuse_links,
+    remove_stale,
+    write_bytes,
+    write_error,
+    write_text,
+    writing,
+)
 
 
 def test_a_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
@@ -42,6 +51,27 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     write_text(link, "new")
     assert link.is_symlink()
     assert target.read_text() == "new"
+
+
+def test_a_run_directory_with_links_or_pipes_is_refused(tmp_path: Path) -> None:
+    run, victim = tmp_path / "run", tmp_path / "victim"
+    (run / "checkpoint").mkdir(parents=True)
+    (run / "candidates.csv").write_text("mine")
+    refuse_links(run)
+    victim.mkdir()
+    for name in ("candidates.csv.link", ".lock", "ledger.sqlite-wal", "checkpoint/agent.safetensors"):
+        for target in (tmp_path / "absent", victim):
+            (run / name).symlink_to(target)
+            with pytest.raises(
+                CheckpointError, match=f"{name}: is a link, and a run writes to files of its own"
+            ):
+                refuse_links(run)
+            (run / name).unlink()
+    os.mkfifo(run / "steps.csv")
+    with pytest.raises(CheckpointError, match="steps.csv: is no file"):
+        refuse_links(run)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        refuse_links(tmp_path / "absent")
 
 
 def test_stale_temporaries_are_removed_and_nothing_else(tmp_path: Path) -> None:

@@ -32,8 +32,15 @@ def test_the_first_row_fixes_the_columns(tmp_path: Path) -> None:
 def test_every_event_is_a_line_of_strict_json(tmp_path: Path) -> None:
     with EventLog(tmp_path / "log.jsonl") as log:
         log.write("start", seed=np.int64(3), out=tmp_path)
-        log.write("stop", reason="line\nbreak", score=math.nan, best={"scores": [1.0, math.inf]})
+        log.write(
+            "stop",
+            reason="line\nbreak \x1b[2J\x7f\x9b\u202e",
+            score=math.nan,
+            best={"scores": [1.0, math.inf]},
+        )
     first, second = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert (first + second).isascii()
+    assert (first + second).isprintable()
     assert json.loads(first) | {"time": ""} == {"time": "", "event": "start", "seed": 3, "out": str(tmp_path)}
     stop = json.loads(second, parse_constant=pytest.fail)
     assert stop["best"] == {"scores": [1.0, None]}

@@ -158,6 +158,20 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
             Ledger(path, ["a"])
 
 
+def test_a_ledger_with_a_view_in_it_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path, ["qed"]).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE calls RENAME TO others")
+        endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT x AS call FROM n"
+        connection.execute(f"CREATE VIEW calls AS {endless}")
+    connection.close()
+    with pytest.raises(CheckpointError, match="it holds more than tables"):
+        Ledger(path, ["qed"])
+    with pytest.raises(CheckpointError, match="it holds more than tables"):
+        Ledger.read_only(path)
+
+
 def test_a_truncated_ledger_is_an_error_not_fewer_rows(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     with Ledger(path, ["a", "b"]) as ledger:
@@ -224,3 +238,47 @@ def test_a_killed_run_loses_no_row_that_was_added(tmp_path: Path, acknowledged: 
         after = len(seen) + 1
         ledger.add([row(after, "after", raw=(1.0,), shaped=(1.0,))], step=0)
         assert ledger.calls == after
+
+
+# -- what is under way -------------------------------------------------------------------------------------
+
+
+def test_what_is_reserved_is_known_until_it_is_paid_or_released(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path, ["qed", "mw"]) as ledger:
+        ledger.reserve(["C", "CC", "CCC"], step=1)
+        with Ledger.read_only(path) as other:
+            assert (other.reserved(), other.calls) == (["C", "CC", "CCC"], 0)
+        ledger.add([row(1, "C"), failed(2, "CCC")], step=1)
+        assert ledger.reserved() == ["CC"]
+        with pytest.raises(CheckpointError, match="in the ledger already"):
+            ledger.reserve(["CCCC", "CCC"], step=2)
+        assert ledger.reserved() == ["CC"]
+        ledger.release(["CC"])
+        assert ledger.reserved() == []
+        assert ledger.calls == 2
+
+
+def test_a_call_is_paid_and_no_longer_reserved_in_one(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger.sqlite", ["qed", "mw"]) as ledger:
+        ledger.add([row(1, "C")], step=1)
+        ledger.reserve(["CC"], step=2)
+        with pytest.raises(CheckpointError, match="a call that is in the ledger already"):
+            ledger.add([row(1, "CC")], step=2)
+        assert (ledger.calls, ledger.reserved()) == (1, ["CC"])
+
+
+def test_a_ledger_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path, ["qed", "mw"]) as ledger:
+        ledger.add([row(1, "C")], step=1)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE reserved")
+    connection.execute("PRAGMA user_version=1")
+    connection.commit()
+    connection.close()
+    with Ledger.read_only(path) as old:
+        assert (old.calls, old.reserved()) == (1, [])
+    with Ledger(path, ["qed", "mw"]) as ledger:
+        ledger.reserve(["CC"], step=2)
+        assert ([one.smiles for one in ledger.rows()], ledger.reserved()) == (["C"], ["CC"])

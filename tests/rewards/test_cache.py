@@ -126,7 +126,20 @@ def _make_folder(path: Path) -> None:
     path.mkdir()
 
 
-@pytest.mark.parametrize("harm", [_damage_head, _damage_middle, _make_newer, _make_other, _make_folder])
+def _add_trigger(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TRIGGER t AFTER INSERT ON scores BEGIN DELETE FROM scores; END")
+    connection.close()
+
+
+def _open_to_all(path: Path) -> None:
+    path.parent.chmod(0o777)
+
+
+HARMS = [_damage_head, _damage_middle, _make_newer, _make_other, _make_folder, _add_trigger, _open_to_all]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_file_ends_no_run(path: Path, harm: object, capfd: pytest.CaptureFixture[str]) -> None:
     store = ScoreCache(path)
     store.put(KEY, {f"CN{i}": float(i) for i in range(2000)})

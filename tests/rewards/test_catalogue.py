@@ -7,6 +7,7 @@ import pytest
 
 from moldesign.chem.molecules import read
 from moldesign.errors import RewardError, UsageError
+from moldesign.files import sha256
 from moldesign.rewards import catalogue, trust
 from moldesign.rewards.component import Component
 from moldesign.rewards.objective import Objective
@@ -100,8 +101,51 @@ def test_a_command_needs_trust_in_its_program_and_in_its_files(
         with pytest.raises(UsageError, match="a file to run, which can be trusted"):
             trust.require_command([sys.executable, *words.split()], "reward 'x'")
     trust.require_command(["sh", "score.py", "-c"], "reward 'x'")
+    (tmp_path / "snake").symlink_to(sys.executable)
+    trust.trust(["snake"])
+    # Letters that mean nothing to Python have others read code, or what comes in as commands.
+    for words in ("sh -s score.py", "sh -O score.py", "./snake -c pass"):
+        with pytest.raises(UsageError, match="a file to run, which can be trusted"):
+            trust.require_command(words.split(), "reward 'x'")
+    trust.trust(["env", "nice"])
+    for words in ("env sh -c true", "nice sh score.py"):
+        with pytest.raises(
+            UsageError, match="(env|nice) starts what its arguments say: put the command into"
+        ):
+            trust.require_command(words.split(), "reward 'x'")
     with pytest.raises(UsageError, match="no such program: no-such-program"):
         trust.require_command(["no-such-program"], "reward 'x'")
+
+
+def test_a_scheduler_from_a_file_of_settings_needs_trust(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trust, "_trusted", {})
+    monkeypatch.setattr(trust, "_addresses", set())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scheduler.json").write_text("{}")
+    for workers, flag in [("tcp://127.0.0.1:8786", "tcp://127.0.0.1:8786"), ("tls://H:1/x", "tls://h:1"),
+                          ("scheduler.json", "scheduler.json")]:  # fmt: skip
+        with pytest.raises(UsageError, match=f"run.toml: .*if you trust it, add --trust-plugin {flag}$"):
+            trust.require_workers(workers, "run.toml: settings.workers")
+        trust.trust([flag])
+        trust.require_workers(workers, "run.toml: settings.workers")
+    trust.require_workers("4", "run.toml: settings.workers")
+
+
+def test_the_files_of_a_command_line_are_among_those_that_a_run_records(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trust, "_trusted", {})
+    monkeypatch.setattr(trust, "_addresses", set())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "score.py").write_text("pass")
+    trust.trust_command(f"{sys.executable} score.py --fast none.bin")
+    assert trust.trusted() == {str(path): sha256(path) for path in
+                               (Path(sys.executable).resolve(), tmp_path / "score.py")}  # fmt: skip
+    for nothing in ("", "no-such-program x", "'unfinished"):
+        trust.trust_command(nothing)
+    assert len(trust.trusted()) == 2
 
 
 def test_a_plugin_may_print_and_hold_dataclasses(

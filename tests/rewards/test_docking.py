@@ -20,6 +20,7 @@ from moldesign.errors import RewardError, UsageError
 from moldesign.rewards.docking import Docking, DockingParameters, docking
 from moldesign.rewards.external import ScorerError
 from moldesign.rewards.objective import Objective
+from moldesign.rewards.vina import protonate
 
 #: Scores the length of the SMILES, negative; prints, hangs, dies and finds no pose where it is told to.
 STAND_IN = """
@@ -96,11 +97,11 @@ def test_scores_are_those_of_the_protein_as_prepared(stand_in: Path) -> None:
 def test_ligands_that_cannot_be_docked_fail_alone_and_none_is_docked_twice(stand_in: Path) -> None:
     mols = [read(s) for s in ["CCO", "CCBr", "CCF", "CCI", "CCCC", "C$C"]]
     scores = Objective.of(docker()).evaluate(mols)
-    np.testing.assert_array_equal(scores.score, [-3, np.nan, np.nan, np.nan, -4, np.nan])
-    whys = ["", "ValueError: no such atom type", "Vina found no pose", "scorer ended", "", "a quadruple bond"]
+    np.testing.assert_array_equal(scores.score, [-3, np.nan, np.nan, np.nan, -4, -3])
+    whys = ["", "ValueError: no such atom type", "Vina found no pose", "scorer ended", "", ""]
     for why, reason in zip(whys, scores.reasons, strict=True):
         assert (why in reason and "ScorerError" in reason) if reason else not why
-    assert len((stand_in / "docked").read_text().splitlines()) == 5
+    assert len((stand_in / "docked").read_text().splitlines()) == 6
 
 
 def test_files_that_lie_where_the_run_starts_are_not_imported(
@@ -130,6 +131,34 @@ def test_what_identifies_the_protein(stand_in: Path) -> None:
     assert docker().fingerprint == before
     (stand_in / "proteins" / "P1_conf.txt").write_text("center_x = 2\n")
     assert docker().fingerprint != before
+
+
+@pytest.mark.parametrize("line", ["out = /tmp/owned", "log=x", "center_x = 1; id", "write_maps = 1", "\x00"])
+def test_a_configuration_with_more_than_a_search_box(stand_in: Path, line: str) -> None:
+    box = stand_in / "proteins" / "P1_conf.txt"
+    box.write_text(f"# DRD2\ncenter_x = -9.25\r\n\nsize_x=3e1 # A\nnum_modes = 1\n{line}\n")
+    with pytest.raises(UsageError, match=r"P1_conf.txt, line 6: a search box has lines such as"):
+        docker()
+    box.write_text(box.read_text().replace(line, ""))
+    assert docker()([read("CCO")]).tolist() == [-3]
+
+
+def test_dockstring_gets_no_shell(stand_in: Path) -> None:
+    package = stand_in / "lib" / "dockstring" / "__init__.py"
+    hostile = 'subprocess.run(f"touch {smiles}", shell=True, check=False)'
+    package.write_text("import subprocess\n" + STAND_IN.replace('print("not an answer")', hostile))
+    with pytest.raises(ScorerError, match="ValueError: dockstring asks for a shell, which it is not given"):
+        docker()([read("CCO")])
+    assert not Path("CCO").exists()
+
+
+@pytest.mark.skipif(shutil.which("obabel") is None, reason="needs Open Babel")
+def test_open_babel_reads_the_smiles_as_they_are() -> None:
+    # A shell would read `$C` as a variable, which is empty.
+    for smiles, charged in [("CC(=O)O", "[O-]C(=O)C"), ("C$C", "C$C"), (r"F/C=C\F", r"F/C=C\F")]:
+        assert protonate(smiles, 7.4) == charged
+    with pytest.raises(ValueError, match="cannot protonate"):
+        protonate("rubbish", 7.4)
 
 
 def test_proteins_that_are_not_there(stand_in: Path) -> None:

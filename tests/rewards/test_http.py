@@ -176,12 +176,15 @@ def test_secrets_come_from_the_environment(server: Server, monkeypatch: pytest.M
         ({"X": "5$ a call"}, "a variable is written $NAME, a dollar $$"),
         ({"X: Y": "1"}, "is no name of a header"),
         ({"X": "a\r\nY: b"}, "not printable ASCII"),
+        ({"Authorization": "Bearer s3cret"}, "no secret may stand in it: put it into a variable"),
+        ({"x-api-key": "s3cret"}, "no secret may stand in it: put it into a variable"),
     ],
 )
 def test_headers_that_cannot_be(headers: dict[str, str], message: str) -> None:
     with pytest.raises(ValidationError) as caught:
         HttpParameters(url="http://127.0.0.1/", headers=headers)
-    assert message in str(caught.value)
+    assert message in caught.value.errors()[0]["msg"]
+    assert "s3cret" not in caught.value.errors()[0]["msg"]
 
 
 @pytest.mark.parametrize("secret", ["s3cret\n", "s3\r\nX: cret", "s3crét", " s3cret"])
@@ -216,6 +219,18 @@ def test_urls_that_cannot_be(url: str) -> None:
 def test_no_password_stands_in_a_url() -> None:
     with pytest.raises(ValidationError, match="must not hold a user or password"):
         HttpParameters(url="http://me:pw@host/")
+    with pytest.raises(ValidationError, match="must not hold 'api_key', as a run keeps it"):
+        HttpParameters(url="http://host/score?model=3&api_key=s3cret")
+    assert HttpParameters(url="http://host/score?model=3&key_count=2").url
+
+
+def test_what_is_for_this_machine_goes_through_no_proxy(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert server.reward(scores([1, 2, 3]))(MOLS).tolist() == [1, 2, 3]
 
 
 # Retries

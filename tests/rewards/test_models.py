@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import types
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,11 +142,32 @@ def test_onnx_that_does_not_fit(
         onnx(file, **parameters)
 
 
+def test_onnx_with_weights_in_other_files(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    model = to_onnx(LinearRegression().fit(X, Y), X[:1].astype(np.float32))
+    # As an initialiser, and in a graph within an attribute of a node.
+    for tensors, within in [(model.graph.initializer, model), (None, None)]:
+        if tensors is None:
+            model = to_onnx(LinearRegression().fit(X, Y), X[:1].astype(np.float32))
+            branch = model.graph.node[0].attribute.add(name="body", type=5).g
+            tensors, within = branch.initializer, model
+        tensor = tensors.add(name="w", data_type=1, dims=[1], data_location=1)
+        tensor.external_data.add(key="location", value="/etc/passwd")
+        file.write_bytes(within.SerializeToString())
+        with pytest.raises(UsageError, match="model.onnx has its weights in other files"):
+            onnx(str(file), **READS)
+
+
 def test_what_is_no_onnx(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
-    path.write_bytes(b"\x00 no model")
-    with pytest.raises(UsageError, match="no model that onnxruntime can load"):
-        onnx(str(path), **READS)
+    nested = b""
+    for field in [b"\x3a", *[b"\x0a", b"\x2a", b"\x32"] * 40][::-1]:  # graph: node: attribute: graph: ...
+        length = bytes([len(nested) & 127 | 128, len(nested) >> 7])
+        nested = field + length + nested
+    for content in (b"\x00 no model", b"", b"\x3a\xff\xff\xff\xff\x7f", b"\xff" * 99, nested):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="no model that onnxruntime can load"):
+            onnx(str(path), **READS)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +281,10 @@ def test_what_is_no_skops_file(tmp_path: Path) -> None:
     path.write_bytes(b"PK no zip")
     with pytest.raises(UsageError, match="no model that skops saved"):
         skops_model(SkopsModelParameters(file=str(path), **READS))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", bytes(models.SMALL + 1))
+    with pytest.raises(UsageError, match=r"would unpack to 67,108,865"):
+        skops_model(SkopsModelParameters(file=str(path), **READS))
 
 
 # pickle
@@ -287,6 +313,15 @@ def test_an_untrusted_pickle_is_never_opened(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(RewardError, match="has changed since it was trusted"):
         reward(MOLS)
+    assert not marker.exists()
+
+    # What is loaded is what was looked at, even if another file takes its place in between.
+    path.write_bytes(path.read_bytes()[:-1])
+    read_bytes = Path.read_bytes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "read_bytes", lambda one: (one == path and b"swapped") or read_bytes(one))
+        with pytest.raises(RewardError, match="has changed since it was trusted"):
+            reward(MOLS)
     assert not marker.exists()
 
     trust.trust([path])

@@ -1,4 +1,5 @@
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from moldesign.rewards.objective import Objective
 from moldesign.rewards.objectives import READY_MADE
 from moldesign.rewards.reward import Values
 from moldesign.rewards.shaping import Linear, Step
+from moldesign.settings import read_text
 
 ETHANOL, PROPANOL, BENZENE = read("CCO"), read("CCCO"), read("c1ccccc1")
 
@@ -329,6 +331,13 @@ QED = '[[components]]\nreward = "qed"\n'
         ("components = []\n", "o.toml, line 1: components: value should have at least 1 item"),
         ("", "o.toml: components: missing"),
         ("x = = 1\n", "o.toml: not valid TOML: Invalid value (at line 1, column 5)"),
+        ("x = " + "[" * 100_000, "o.toml: not valid TOML: nested too deeply"),
+        ("x = " + "9" * 5000, "o.toml: not valid TOML: Exceeds the limit"),
+        ('[[components]]\nreward = "qed"\nlimit_s = 1e999\n', "o.toml, line 3: "),
+        # What would fill the memory or the stack, or is read otherwise by others.
+        ("\n".join(f"[[{'.'.join(['components'] * n)}]]" for n in range(1, 300)), "o.toml"),
+        ("components = 1\ncomponents = 2\n", "o.toml: not valid TOML: Cannot overwrite a value"),
+        (f'{QED}label = "' + "x" * 17_000_000 + '"', "o.toml: cannot be read (longer than 16,777,216 bytes)"),
     ],
 )
 def test_a_file_that_is_no_objective_says_where_and_why(text: str, message: str, tmp_path: Path) -> None:
@@ -346,8 +355,19 @@ def test_names_and_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="objective file not found: .*none.toml"):
         load_objective(tmp_path / "none.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match=r"binary.toml: is not UTF-8 text \(invalid start byte at byte 0\)"):
         load_objective(tmp_path / "binary.toml")
+    os.mkfifo(tmp_path / "pipe.toml")
+    for name in ("pipe.toml", "."):
+        with pytest.raises(UsageError, match="is no file but a folder, a pipe or a device"):
+            read_text(tmp_path / name)
+    with pytest.raises(UsageError, match="pipe.toml: is no file"):
+        load_objective(tmp_path / "pipe.toml")
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "notepad.toml").write_bytes(b'\xef\xbb\xbf[[components]]\r\nreward = "qed"\r\n')
+    assert load_objective(tmp_path / "notepad.toml").labels == ("qed",)
 
 
 def test_a_filter_with_a_shaping_of_its_own() -> None:

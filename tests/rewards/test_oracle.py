@@ -26,9 +26,28 @@ class Length:
         return [None if "Br" in one else len(one) / 100 for one in smiles]
 
 
-def oracle_of(length: Length, budget: int | None = None) -> tuple[Oracle, list[Evaluation]]:
-    ledger: list[Evaluation] = []
-    return Oracle(load_objective(length), budget=budget, record=ledger.extend), ledger
+class Paper(list[Evaluation]):
+    """A book on paper: what was paid, and what is reserved."""
+
+    def __init__(self) -> None:
+        self.reserved: list[str] = []
+
+    def reserve(self, smiles: Sequence[str]) -> None:
+        assert not {*smiles} & {*self.reserved, *(one.smiles for one in self)}
+        self.reserved += smiles
+
+    def record(self, paid: Sequence[Evaluation]) -> None:
+        self.extend(paid)
+        self.release([one.smiles for one in paid])
+
+    def release(self, smiles: Sequence[str]) -> None:
+        for one in smiles:
+            self.reserved.remove(one)
+
+
+def oracle_of(length: Length, budget: int | None = None) -> tuple[Oracle, Paper]:
+    ledger = Paper()
+    return Oracle(load_objective(length), budget=budget, book=ledger), ledger
 
 
 def statuses(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -101,11 +120,11 @@ def test_components_in_the_order_of_the_labels() -> None:
 
 
 def test_what_was_paid_before_is_free_and_counts() -> None:
-    oracle, _ = oracle_of(Length(), budget=3)
+    oracle, written = oracle_of(Length(), budget=3)
     oracle(["C", "CBr"])
     length = Length()
     resumed, ledger = oracle_of(length, budget=3)
-    resumed.restore(oracle.state())
+    resumed.restore(written)
     assert (resumed.calls, resumed.remaining) == (2, 1)
     batch = resumed(["BrC", "CC", "CCC"])
     assert statuses(batch) == ["repeat", "scored", "unpaid"]
@@ -114,21 +133,76 @@ def test_what_was_paid_before_is_free_and_counts() -> None:
     assert len(ledger) == 1
 
 
+def test_what_was_paid_after_a_state_is_a_call_again_for_nothing() -> None:
+    """As after a kill: the state is older than the book, and the same molecules come again."""
+    whole, book = oracle_of(Length(), budget=4)
+    whole(["C", "CBr"])
+    state = whole.state()
+    expected = [whole(["CBr", "CC", "CCC"]), whole(["CC", "CCCC", "CCCCC"])]
+
+    length = Length()
+    resumed, more = oracle_of(length, budget=4)
+    resumed.restore(book[:3], state)  # CCC was not paid yet
+    assert (resumed.calls, resumed.paid, resumed.remaining, resumed.spent) == (2, 3, 2, False)
+    assert [resumed(["CBr", "CC", "CCC"])] == expected[:1]
+    assert (resumed.calls, resumed.paid) == (4, 4)
+    assert [statuses(resumed(["CC", "CCCC", "CCCCC"]))] == [statuses(expected[1])]
+    assert length.asked == ["CCC"]
+    assert [one.call for one in more] == [4]
+    assert [vars(one) | {"seconds": 0.0, "asked": 0} for one in resumed.tally.components] == [
+        vars(one) | {"seconds": 0.0, "asked": 0} for one in whole.tally.components
+    ]
+
+
+def test_what_is_ahead_is_never_paid_again_nor_over_the_budget_when_other_molecules_come() -> None:
+    whole, book = oracle_of(Length(), budget=4)
+    state = whole.state()
+    whole(["C", "CC"])
+    length = Length()
+    resumed, more = oracle_of(length, budget=4)
+    resumed.restore(book, state)
+    batch = resumed(["CCC", "CCCC", "CCCCC", "CC"])
+    assert statuses(batch) == ["scored", "scored", "unpaid", "scored"]
+    assert [one.call for one in batch] == [3, 4, None, 2]
+    assert (resumed.calls, resumed.paid, resumed.spent) == (3, 4, False)
+    again = oracle_of(Length(), budget=4)[0]
+    again.restore([*book, *more], resumed.state())
+    assert (again.calls, again.paid) == (3, 4)
+    assert statuses(again(["CCCC", "C"])) == ["repeat", "scored"]
+    assert again.spent
+
+
+def test_a_state_with_a_batch_in_flight() -> None:
+    whole, book = oracle_of(Length(), budget=9)
+    whole(["C"])
+    before = whole.state()
+    whole(["CC"])
+    second, more = oracle_of(Length(), budget=9)
+    second.restore(book, before)
+    second.submit(["CC", "CCC"])
+    state = second.state()
+    third, _ = oracle_of(Length(), budget=9)
+    third.restore(book, state)
+    assert (third.calls, third.paid) == (1, 2)
+    assert [(one.call, one.status) for one in third(["CC", "CCC"])] == [(2, "scored"), (3, "scored")]
+    assert more == []
+
+
 def test_a_memory_with_a_gap_is_refused() -> None:
-    oracle, _ = oracle_of(Length())
+    oracle, written = oracle_of(Length())
     oracle(["C", "CC"])
     fresh, _ = oracle_of(Length())
     with pytest.raises(ValueError, match="call 1 expected"):
-        fresh.restore(oracle.state()[1:])
+        fresh.restore(written[1:])
 
 
 def test_a_component_that_fails_from_the_first_on_ends_the_run_after_recording_it() -> None:
-    ledger: list[Evaluation] = []
+    ledger = Paper()
 
     def broken(smiles: list[str]) -> list[float]:
         raise KeyError("model")
 
-    oracle = Oracle(load_objective(broken), record=ledger.extend)
+    oracle = Oracle(load_objective(broken), book=ledger)
     chains = ["C" * n for n in range(1, 33)]
     assert set(statuses(oracle(chains[:-1]))) == {"failed"}
     with pytest.raises(
@@ -192,6 +266,7 @@ def test_a_molecule_in_flight_is_not_paid_again_and_counts_against_the_budget() 
     assert (oracle.calls, oracle.in_flight, oracle.remaining, oracle.spent) == (0, 2, 2, False)
     second = oracle.submit(["CCO", "CCC", "NCC", "CCCC", "CCCC", "CCCCC"])
     assert (oracle.calls, oracle.in_flight, oracle.remaining, oracle.spent) == (0, 4, 0, True)
+    assert ledger.reserved == ["CCO", "CCN", "CCC", "CCCC"]
     third = oracle.submit(["CCC", "CF"])
     assert (length.asked, ledger) == ([], [])
     assert statuses(first.result()) == ["scored", "scored", "invalid", "repeat"]
@@ -226,11 +301,12 @@ def test_a_batch_that_fails_leaves_those_behind_it_to_be_paid() -> None:
         return [0.5] * len(smiles)
 
     scored: list[list[str]] = []
-    oracle = Oracle(load_objective(broken_once), budget=2)
+    book = Paper()
+    oracle = Oracle(load_objective(broken_once), budget=2, book=book)
     first, second = oracle.submit(["CC", "CCC"]), oracle.submit(["CC", "CCCC", "CCC"])
     with pytest.raises(RewardError, match="the licence has expired"):
         first.result()
-    assert (oracle.calls, oracle.in_flight) == (0, 0)
+    assert (oracle.calls, oracle.in_flight, book.reserved) == (0, 0, [])
     # The second found the budget promised to the first: nothing of it was new.
     evaluations = second.result()
     assert statuses(evaluations) == ["unpaid", "unpaid", "unpaid"]
@@ -293,8 +369,8 @@ def test_the_order_of_the_calls_does_not_depend_on_who_is_done_first() -> None:
 
 
 def test_what_others_have_in_hand_is_collected_and_what_nobody_has_is_forgotten() -> None:
-    elsewhere, ledger = Elsewhere(), list[Evaluation]()
-    oracle = Oracle(elsewhere, record=ledger.extend)
+    elsewhere, ledger = Elsewhere(), Paper()
+    oracle = Oracle(elsewhere, book=ledger)
     oracle.submit(["C", "CC"])
     oracle.submit(["CC", "CCC"])
     elsewhere.finish(0)

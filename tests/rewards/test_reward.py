@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,19 @@ def test_what_numbers_come_in(given: object) -> None:
 def test_not_one_value_a_molecule_is_an_error(given: object) -> None:
     with pytest.raises(ValueError, match="2"):
         as_values(given, 2)
+
+
+def test_values_without_end_are_not_waited_for() -> None:
+    with pytest.raises(ValueError, match="gave more than 2 values for 2 molecules"):
+        as_values(itertools.count(), 2)
+
+
+@pytest.mark.parametrize("number", [1j, np.complex128(1 + 2j), np.complex64(0)])
+def test_a_complex_number_is_none_that_can_be_compared(number: complex) -> None:
+    with pytest.raises(TypeError, match="gave a complex number"):
+        as_values([0.5, number], 2)
+    with pytest.raises(TypeError, match="gave a complex number"):
+        as_values(np.array([0.5, number]), 2)
 
 
 def test_text_is_no_number() -> None:

@@ -2,10 +2,13 @@
 
 import math
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import assume, given
 from pydantic import TypeAdapter, ValidationError
 
+from moldesign.rewards.component import Component
 from moldesign.rewards.shaping import (
     KINDS,
     Clip,
@@ -166,3 +169,101 @@ def test_far_away_is_exact_and_silent(shaping: Shaping, far_left: float, far_rig
 def test_parameters_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter[Shaping](Shaping).validate_python(wrong)
+
+
+def _numbers(least: float, most: float) -> st.SearchStrategy[float]:
+    return st.floats(least, most, allow_nan=False, allow_infinity=False)
+
+
+#: Limits as an objective may have them, and raw values as a broken descriptor may give them.
+LIMITS = _numbers(-1e12, 1e12)
+POSITIVE = _numbers(1e-12, 1e12)
+RAW = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e3, 1e3))
+
+
+@st.composite
+def shapings(draw: st.DrawFn) -> Shaping:
+    """Any shaping that an objective can hold, but for tables, which are no curves."""
+    kind = draw(st.sampled_from([kind for kind in KINDS if kind != "values"]))
+    low, high = sorted([draw(LIMITS), draw(LIMITS)])
+    fields: dict[str, object] = {"kind": kind}
+    if kind in ("sigmoid", "reverse_sigmoid"):
+        fields |= {"low": low, "high": high, "k": draw(POSITIVE)}
+    elif kind == "double_sigmoid":
+        fields |= {"low": low, "high": high, "coef_div": draw(POSITIVE), "coef_si": draw(POSITIVE)}
+    elif kind in ("soft_step", "step"):
+        ends = draw(st.sampled_from([{"low": low}, {"high": high}, {"low": low, "high": high}]))
+        fields |= {**ends, **({"slope": draw(POSITIVE)} if kind == "soft_step" else {})}
+    elif kind == "gaussian":
+        flat = draw(st.sampled_from(["none", "above", "below"]))
+        fields |= {"mean": low, "sd": draw(POSITIVE), "flat": flat}
+    elif kind == "linear":
+        zero, one = draw(st.permutations([low, high]))
+        fields |= {"zero": zero, "one": one}
+    elif kind == "plateau":
+        fields |= {"low": low, "high": high, "buffer": draw(POSITIVE)}
+    elif kind == "exponential_decay":
+        fields |= {"k": draw(POSITIVE)}
+    else:
+        low, high = sorted([draw(_numbers(0, 1)), draw(_numbers(0, 1))])
+        fields |= {"low": low, "high": high}
+    try:
+        return TypeAdapter[Shaping](Shaping).validate_python(fields)
+    except ValidationError:  # low and high are equal where they may not be
+        assume(False)
+        raise
+
+
+@pytest.mark.filterwarnings("error")
+@given(shapings(), st.lists(RAW, min_size=2, max_size=20))
+def test_a_desirability_lies_between_0_and_1_and_goes_as_its_direction_says(
+    shaping: Shaping, raw: list[float]
+) -> None:
+    shaped = shaping(np.array(sorted(raw)))
+    assert ((shaped >= 0) & (shaped <= 1)).all(), "no NaN among them either"
+    steps = np.diff(shaped)
+    if shaping.direction == "rising":
+        assert (steps >= -1e-9).all()
+    elif shaping.direction == "falling":
+        assert (steps <= 1e-9).all()
+    else:
+        # It rises, and from where it falls on it falls.
+        first = int(np.argmax(steps < -1e-9)) if (steps < -1e-9).any() else len(steps)
+        assert (steps[first:] <= 1e-9).all()
+
+
+@given(shapings(), st.lists(st.one_of(RAW, st.just(math.nan)), max_size=20))
+def test_what_has_no_value_has_no_desirability_and_spoils_no_other(
+    shaping: Shaping, raw: list[float]
+) -> None:
+    values = np.array(raw, dtype=np.float64)
+    before = values.copy()
+    shaped = Component(reward=lambda mols: np.zeros(len(mols)), shaping=shaping).shape(values)
+    np.testing.assert_array_equal(np.isnan(shaped), np.isnan(values))
+    np.testing.assert_array_equal(values, before)
+    for one, alone in zip(shaped, values, strict=True):
+        if not math.isnan(alone):
+            assert of(shaping, alone) == [one]
+
+
+@given(LIMITS, POSITIVE, POSITIVE)
+def test_at_their_limits_they_are_what_is_written_of_them(low: float, width: float, slope: float) -> None:
+    high = low + width
+    assume(low < high)
+    middle = (low + high) / 2
+    assume(low < middle < high)
+    half = pytest.approx([0.5], abs=1e-3)
+    k = min(slope, 10.0)
+    end = 1 / (1 + 10 ** (-5 * k))
+    assert of(Sigmoid(low=low, high=high, k=k), middle) == half
+    assert of(Sigmoid(low=low, high=high, k=k), low, high) == pytest.approx([1 - end, end], abs=1e-3)
+    assert of(ReverseSigmoid(low=low, high=high, k=k), low, high) == pytest.approx([end, 1 - end], abs=1e-3)
+    assert of(DoubleSigmoid(low=low, high=high), low) == half
+    assert of(Gaussian(mean=low, sd=slope), low) == [1]
+    assert of(Step(low=low, high=high), low, high) == [1, 1]
+    assert of(Linear(zero=low, one=high), low, high) == of(Linear(zero=high, one=low), high, low) == [0, 1]
+    assert of(SoftStep(low=low, high=high, slope=slope), low, high) == [1, 1]
+    assert of(SoftStep(low=low, slope=slope), low) == pytest.approx([1 / (1 + math.exp(-5))])
+    assert of(Plateau(low=low, high=high, buffer=slope), low, middle, high) == [1, 1, 1]
+    assert of(ExponentialDecay(k=slope), -width, 0) == [1, 1]
+    assert of(ValueMap(table={repr(low): 0.25}, otherwise=0.75), low, high) == [0.25, 0.75]

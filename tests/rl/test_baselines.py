@@ -71,7 +71,7 @@ def test_one_row_that_weighs_all_is_left_out_as_any_other(rollout_of: Make) -> N
     assert 0.0 <= float(found.min()) <= float(found.max()) <= 1.0
 
 
-@pytest.mark.parametrize("name", set(BASELINES) - {"batch-mean"})
+@pytest.mark.parametrize("name", sorted({*BASELINES} - {"batch-mean"}))
 @pytest.mark.parametrize("batches_before", [0, 2])
 def test_no_baseline_sees_the_reward_of_its_own_row(rollout_of: Make, name: str, batches_before: int) -> None:
     answers = []

@@ -422,29 +422,40 @@ def test_scorers_have_the_next_batch_before_this_one_is_waited_for_and_none_afte
     assert len(reports) == 3
 
 
-@pytest.mark.parametrize(
-    ("last", "target", "reason"), [(2, None, "interrupted"), (1, 0.01, "target reached")]
-)
-def test_what_is_in_flight_at_the_end_is_recorded_and_learned_from(
-    small_prior: Path, last: int, target: float | None, reason: str
-) -> None:
+def test_what_is_in_flight_when_a_target_is_reached_is_recorded_and_learned_from(small_prior: Path) -> None:
     reports: list[StepReport] = []
     run = optimize(
         length,
         prior=small_prior,
         batch_size=32,
         overlap=True,
-        target=target,
+        target=0.01,
+        progress=reports.append,
+        export=QUICK,
+    )
+    assert run.stopped_by == "target reached"
+    # The step at which it ended, and that of the batch which was drawn before.
+    assert [report.step for report in reports] == [1, 2]
+    assert not math.isnan(reports[-1].loss)
+    assert set(run.ledger["step"]) == {1, 2}
+    assert reports[-1].calls == len(run.ledger)
+
+
+def test_what_workers_have_in_hand_when_a_run_is_interrupted_is_recorded(small_prior: Path) -> None:
+    reports: list[StepReport] = []
+    run = optimize(
+        "qed",
+        prior=small_prior,
+        batch_size=32,
+        workers=2,
+        overlap=True,
         should_stop=lambda: len(reports) == 2,
         progress=reports.append,
         export=QUICK,
     )
-    assert run.stopped_by == reason
-    # The step at which it ended, and that of the batch which was drawn before.
-    assert [report.step for report in reports] == list(range(1, last + 2))
-    assert not math.isnan(reports[-1].loss)
-    assert set(run.ledger["step"]) == set(range(1, last + 2))
-    assert reports[-1].calls == len(run.ledger)
+    assert (run.stopped_by, len(reports)) == ("interrupted", 2)
+    assert set(run.ledger["step"]) == {1, 2, 3}
+    assert reports[-1].calls < len(run.ledger) == run.oracle.calls
 
 
 def test_what_workers_have_in_hand_is_waited_for_when_an_error_ends_the_run(
