@@ -104,9 +104,10 @@ def licence_of(package: str) -> str | None:
     except metadata.PackageNotFoundError:
         return None
     facts = found.metadata
-    if expression := facts["License-Expression"]:
-        return _line(expression)
-    stated = str(facts["License"] or "").removeprefix("License :: OSI Approved :: ").strip()
+    # By get_all: of what is missing the package importlib_metadata raises where the standard library does not.
+    if expression := facts.get_all("License-Expression"):
+        return _line(expression[0])
+    stated = str((facts.get_all("License") or [""])[0]).removeprefix("License :: OSI Approved :: ").strip()
     if stated and "\n" not in stated and len(stated) <= 60:
         return _line(stated)
     classifiers = [
