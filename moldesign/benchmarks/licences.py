@@ -104,7 +104,7 @@ def licence_of(package: str) -> str | None:
     except metadata.PackageNotFoundError:
         return None
     facts = found.metadata
-    # By get_all: of what is missing the package importlib_metadata raises where the standard library does not.
+    # By get_all: of what is missing importlib_metadata, the package, raises where the library gives None.
     if expression := facts.get_all("License-Expression"):
         return _line(expression[0])
     stated = str((facts.get_all("License") or [""])[0]).removeprefix("License :: OSI Approved :: ").strip()

@@ -11,6 +11,7 @@ import pytest
 
 from moldesign.benchmarks import learning
 from moldesign.benchmarks.learning import (
+    TUNED,
     Task,
     auc_top10,
     grid,
@@ -144,7 +145,7 @@ def test_what_a_run_says(done: Path) -> None:
     assert len(found) == 6
     dap = found["dap-0.json"]
     assert (dap["calls"], dap["budget"], dap["stopped_by"]) == (CALLS, CALLS, "budget spent")
-    assert dap["settings"] == {"estimator": "dap"}
+    assert dap["settings"] == {**TUNED["dap"], "estimator": "dap"}
     assert dap["curve"]["calls"] == [CALLS]
     # One trapezoid from (0, 0).
     assert dap["auc_top10"] == pytest.approx(dap["top10"] / 2, abs=1e-5)
