@@ -18,9 +18,10 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def text_cell(text: str) -> str:
     """The text quoted; with an apostrophe in front where a spreadsheet would run it."""
+    text = text.replace("\0", "")  # first: what stands behind it would begin the cell
     if text.startswith(_FORMULA_STARTS):
         text = "'" + text
-    return '"' + text.replace("\0", "").replace('"', '""') + '"'
+    return '"' + text.replace('"', '""') + '"'
 
 
 def plain_cell(value: object) -> str:
