@@ -139,6 +139,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    if path.exists() and not path.is_file():  # a pipe would be waited at for ever
+        raise CheckpointError(f"{path}: is no file but a folder, a pipe or a device")
     try:
         check_safetensors(path)
         with safe_open(path, framework="pt") as handle:
@@ -164,7 +166,7 @@ def _header(path: Path, metadata: dict[str, str]) -> _Header:
                 f"{path}: written in schema {version}, this version reads {_SCHEMA}; upgrade moldesign"
             )
         header = _Header.model_validate_json(text)
-    except (ValueError, AttributeError):  # of JSON, and of the model
+    except (ValueError, AttributeError, RecursionError):  # of JSON, and of the model
         raise CheckpointError(f"{path}: the policy's header is damaged; copy or download it again") from None
     # Of the facts as they were read: a later version's model may fill in more.
     if facts.pop("seal", "") not in ("", seal_of(facts)):
@@ -193,6 +195,9 @@ def load_policy(path: Path, *, device: torch.device | str = "cpu") -> tuple[Poli
     tensors, metadata = read_tensors(path)
     header = _header(path, metadata)
     check_digests(path, tensors, header.sha256)
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{path}: tensor {name} holds NaN or infinity: its training has diverged")
     try:
         tokenizer = Tokenizer(header.vocabulary)
         with torch.device("meta"):

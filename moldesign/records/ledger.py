@@ -230,6 +230,10 @@ class Ledger:
         Columns: call, step, time, smiles, status, score, reason, then raw and shaped of each
         component (named by `component_columns`). NaN where a call failed.
         """
+        with _explained(self.path):
+            return self._table()
+
+    def _table(self) -> pd.DataFrame:
         pairs = component_columns(self.labels)
         values: dict[str, list[object]] = {
             name: [] for name in (*LEDGER, *(n for pair in pairs for n in pair))
@@ -334,9 +338,10 @@ class Ledger:
                 # A view or a trigger would run whatever it says, at the next query.
                 raise CheckpointError(f"{self.path}: not a ledger of moldesign (it holds more than tables)")
             stored = self._connection.execute("SELECT value FROM facts WHERE name = 'labels'").fetchone()
-        if stored is None:
-            raise CheckpointError(f"{self.path}: damaged (no component labels)")
-        found = tuple(json.loads(stored[0]))
+            if stored is None:
+                raise CheckpointError(f"{self.path}: damaged (no component labels)")
+            found = tuple(json.loads(stored[0]))
+            component_columns(found)
         if labels is not None and labels != found:
             raise CheckpointError(
                 f"{self.path}: the ledger holds the components {', '.join(found)}; "
@@ -366,11 +371,12 @@ def _explained(path: Path) -> Iterator[None]:
     """SQLite's errors and the disk's as errors a user can act on."""
     try:
         yield
-    except (sqlite3.Error, json.JSONDecodeError) as error:
+    except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
+        # Of other types than were written too: JSON that is none, text that is no UTF-8, a list too long.
         raise _explain(path, error) from error
 
 
-def _explain(path: Path, error: sqlite3.Error | json.JSONDecodeError) -> MoldesignError:
+def _explain(path: Path, error: Exception) -> MoldesignError:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
         return ResourceError(f"{path}: the disk is full: free some space")
@@ -379,8 +385,13 @@ def _explain(path: Path, error: sqlite3.Error | json.JSONDecodeError) -> Moldesi
     if isinstance(error, sqlite3.IntegrityError):
         return CheckpointError(f"{path}: a call that is in the ledger already ({error})")
     if isinstance(error, sqlite3.OperationalError):
-        return CheckpointError(f"{path}: cannot be used ({error})")
-    return CheckpointError(f"{path}: not a ledger, or damaged ({error})")
+        return CheckpointError(f"{path}: cannot be used ({_short(error)})")
+    return CheckpointError(f"{path}: not a ledger, or damaged ({_short(error)})")
+
+
+def _short(error: Exception) -> str:
+    """What SQLite says, in one line: it may quote what it found."""
+    return " ".join(str(error).split())[:200]
 
 
 def _to_json(values: Sequence[float]) -> str:

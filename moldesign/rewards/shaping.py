@@ -21,11 +21,23 @@ Trend = Literal["rising", "falling", "range", "table"]
 
 def _logistic10(exponent: Values) -> Values:
     """1 / (1 + 10^-exponent), exact 0 and 1 where 10^-exponent leaves the range of a float."""
-    with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(1.0 / (1.0 + 10.0 ** (-exponent)), dtype=np.float64)
+    return 1.0 / (1.0 + 10.0 ** (-exponent))
 
 
-class _Range(Strict):
+class _Shaping(Strict):
+    """A function from raw values to desirabilities."""
+
+    def __call__(self, x: Values) -> Values:
+        """Desirabilities of raw values, which are no NaN."""
+        # A value far from the limits is as good as one infinitely far: nothing to warn of.
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(self._shape(x), dtype=np.float64)
+
+    def _shape(self, x: Values) -> Values:
+        raise NotImplementedError
+
+
+class _Range(_Shaping):
     low: float = Field(description="lower limit, in the unit of the raw value")
     high: float = Field(description="upper limit")
 
@@ -43,7 +55,7 @@ class Sigmoid(_Range):
     direction: ClassVar[Trend] = "rising"
     k: Annotated[float, Field(gt=0, description="steepness")] = 0.5
 
-    def __call__(self, x: Values) -> Values:
+    def _shape(self, x: Values) -> Values:
         middle = (self.low + self.high) / 2
         return _logistic10(10.0 * self.k * (x - middle) / (self.high - self.low))
 
@@ -55,7 +67,7 @@ class ReverseSigmoid(_Range):
     direction: ClassVar[Trend] = "falling"
     k: Annotated[float, Field(gt=0, description="steepness")] = 0.5
 
-    def __call__(self, x: Values) -> Values:
+    def _shape(self, x: Values) -> Values:
         middle = (self.low + self.high) / 2
         return _logistic10(-10.0 * self.k * (x - middle) / (self.high - self.low))
 
@@ -74,13 +86,13 @@ class DoubleSigmoid(_Range):
     coef_si: Annotated[float, Field(gt=0)] = 150.0
     coef_se: Annotated[float, Field(gt=0)] = 150.0
 
-    def __call__(self, x: Values) -> Values:
+    def _shape(self, x: Values) -> Values:
         rising = _logistic10((self.coef_si / self.coef_div) * (x - self.low))
         falling = _logistic10(-(self.coef_se / self.coef_div) * (x - self.high))
         return np.where(x < (self.low + self.high) / 2, rising, falling)
 
 
-class Gaussian(Strict):
+class Gaussian(_Shaping):
     """exp(-((x - mean) / sd)^2 / 2); 1 on the whole side that `flat` names."""
 
     kind: Literal["gaussian"] = "gaussian"
@@ -93,17 +105,16 @@ class Gaussian(Strict):
         """Rising where it stays 1 above the mean, falling where below."""
         return {"none": "range", "above": "rising", "below": "falling"}[self.flat]  # type: ignore[return-value]
 
-    def __call__(self, x: Values) -> Values:
+    def _shape(self, x: Values) -> Values:
         distance = x - self.mean
         if self.flat == "above":
             distance = np.minimum(distance, 0.0)
         elif self.flat == "below":
             distance = np.maximum(distance, 0.0)
-        with np.errstate(over="ignore", under="ignore"):
-            return np.asarray(np.exp(-0.5 * (distance / self.sd) ** 2), dtype=np.float64)
+        return np.exp(-0.5 * (distance / self.sd) ** 2)
 
 
-class _Limits(Strict):
+class _Limits(_Shaping):
     low: float | None = Field(None, description="lower limit")
     high: float | None = Field(None, description="upper limit")
 
@@ -126,7 +137,7 @@ class Step(_Limits):
 
     kind: Literal["step"] = "step"
 
-    def __call__(self, x: Values) -> Values:
+    def _shape(self, x: Values) -> Values:
         inside = np.ones(x.shape, dtype=bool)
         if self.low is not None:
             inside &= x >= self.low
@@ -135,7 +146,7 @@ class Step(_Limits):
         return inside.astype(np.float64)
 
 
-class Linear(Strict):
+class Linear(_Shaping):
     """(x - zero) / (one - zero), cut to 0 and 1: a ramp that falls where `one` is below `zero`."""
 
     kind: Literal["linear"] = "linear"
@@ -153,8 +164,8 @@ class Linear(Strict):
             raise ValueError("zero and one must differ")
         return self
 
-    def __call__(self, x: Values) -> Values:
-        return np.asarray(np.clip((x - self.zero) / (self.one - self.zero), 0.0, 1.0), dtype=np.float64)
+    def _shape(self, x: Values) -> Values:
+        return np.clip((x - self.zero) / (self.one - self.zero), 0.0, 1.0)
 
 
 class SoftStep(_Limits):
@@ -166,14 +177,13 @@ class SoftStep(_Limits):
     kind: Literal["soft_step"] = "soft_step"
     slope: Annotated[float, Field(gt=0, description="steepness per unit of the raw value")] = 1.0
 
-    def __call__(self, x: Values) -> Values:
+    def _shape(self, x: Values) -> Values:
         inside = np.full(x.shape, np.inf)
         if self.low is not None:
             inside = np.minimum(inside, x - self.low)
         if self.high is not None:
             inside = np.minimum(inside, self.high - x)
-        with np.errstate(over="ignore"):
-            soft = np.asarray(1.0 / (1.0 + np.exp(-(self.slope * inside + 5.0))), dtype=np.float64)
+        soft = 1.0 / (1.0 + np.exp(-(self.slope * inside + 5.0)))
         return np.where(inside >= 0, 1.0, soft) if self.direction == "range" else soft
 
 
@@ -184,24 +194,23 @@ class Plateau(_Range):
     direction: ClassVar[Trend] = "range"
     buffer: Annotated[float, Field(gt=0, description="width of the slopes")]
 
-    def __call__(self, x: Values) -> Values:
+    def _shape(self, x: Values) -> Values:
         beyond = np.maximum(np.maximum(self.low - x, x - self.high), 0.0)
-        return np.asarray(np.clip(1.0 - beyond / self.buffer, 0.0, 1.0), dtype=np.float64)
+        return np.clip(1.0 - beyond / self.buffer, 0.0, 1.0)
 
 
-class ExponentialDecay(Strict):
+class ExponentialDecay(_Shaping):
     """e^(-k x), and 1 below 0."""
 
     kind: Literal["exponential_decay"] = "exponential_decay"
     direction: ClassVar[Trend] = "falling"
     k: Annotated[float, Field(gt=0, description="rate per unit of the raw value")]
 
-    def __call__(self, x: Values) -> Values:
-        with np.errstate(under="ignore"):
-            return np.asarray(np.exp(-self.k * np.maximum(x, 0.0)), dtype=np.float64)
+    def _shape(self, x: Values) -> Values:
+        return np.exp(-self.k * np.maximum(x, 0.0))
 
 
-class ValueMap(Strict):
+class ValueMap(_Shaping):
     """What the table says of exactly this raw value, and `otherwise` of any other."""
 
     kind: Literal["values"] = "values"
@@ -220,14 +229,14 @@ class ValueMap(Strict):
                 raise ValueError(f"table: '{key}' is not a number") from None
         return self
 
-    def __call__(self, x: Values) -> Values:
+    def _shape(self, x: Values) -> Values:
         shaped = np.full(x.shape, self.otherwise)
         for raw, value in self.table.items():
             shaped[x == float(raw)] = value
         return shaped
 
 
-class Clip(Strict):
+class Clip(_Shaping):
     """x, cut to low and high: for raw values that are desirabilities with a little beyond."""
 
     kind: Literal["clip"] = "clip"
@@ -241,8 +250,8 @@ class Clip(Strict):
             raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
         return self
 
-    def __call__(self, x: Values) -> Values:
-        return np.asarray(np.clip(x, self.low, self.high), dtype=np.float64)
+    def _shape(self, x: Values) -> Values:
+        return np.clip(x, self.low, self.high)
 
 
 Shaping = Annotated[

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import pickle
 import re
@@ -170,3 +171,24 @@ def test_a_policy_that_cannot_be_written_leaves_nothing(tiny: Policy, tmp_path: 
     with pytest.raises(ResourceError, match=f"^{re.escape(str(path))}: cannot be written"):
         save_policy(tiny, path, PROVENANCE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    refused(tmp_path / "pipe.safetensors", "is no file but a folder, a pipe or a device")
+
+
+def test_weights_that_are_no_numbers_are_refused(tiny: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "diverged.safetensors"
+    with torch.no_grad():
+        tiny.network.head.bias[1] = math.nan
+    save_policy(tiny, path, PROVENANCE)
+    with pytest.raises(CheckpointError, match="tensor head.bias holds NaN or infinity: its training has"):
+        load_policy(path)
+
+
+def test_a_header_nested_without_end_is_refused(saved: Path) -> None:
+    with safe_open(saved, framework="pt") as handle:
+        tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}  # noqa: SIM118
+    save_file(tensors, saved, metadata={"moldesign-policy": "[" * 100_000})
+    refused(saved, "header is damaged")

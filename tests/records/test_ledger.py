@@ -282,3 +282,29 @@ def test_a_ledger_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) -> N
     with Ledger(path, ["qed", "mw"]) as ledger:
         ledger.reserve(["CC"], step=2)
         assert ([one.smiles for one in ledger.rows()], ledger.reserved()) == (["C"], ["CC"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE calls SET raw = '3'",
+        "UPDATE calls SET raw = '[1, 2, 3]'",
+        "UPDATE calls SET shaped = '[]'",
+        "UPDATE calls SET raw = '[[1], 2]'",
+        "UPDATE calls SET smiles = CAST(x'4343ff4f' AS TEXT)",
+        "UPDATE facts SET value = '3'",
+        'UPDATE facts SET value = \'["a", "a"]\'',
+        "UPDATE facts SET value = '[' || printf('%.100000c', '[')",
+        "DROP TABLE calls",
+    ],
+)
+def test_a_ledger_that_holds_something_else_is_refused_in_one_line(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path, ["a", "b"]) as ledger:
+        ledger.add([row(1, "CCO")], step=0)
+    with sqlite3.connect(path) as connection:
+        connection.execute(change)
+    connection.close()
+    with pytest.raises(CheckpointError, match="ledger.sqlite: ") as caught, Ledger.read_only(path) as ledger:
+        ledger.read()
+    assert "\n" not in str(caught.value)
