@@ -100,7 +100,9 @@ def test_a_directory_of_another_with_a_link_in_it_is_left_alone(tmp_path: Path, 
 
 def test_the_command_is_recorded_without_its_secrets(tmp_path: Path) -> None:
     with RunDirectory.create(tmp_path / "run") as run:
-        run.write_environment(seed=1, threads=1, command=["moldesign", "--oracle-cmd", "s.py --token hush-hush"])
+        run.write_environment(
+            seed=1, threads=1, command=["moldesign", "--oracle-cmd", "s.py --token hush-hush"]
+        )
         facts = run.environment.read_text()
     assert "s.py --token ***" in facts
     assert "hush-hush" not in facts
