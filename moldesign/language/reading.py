@@ -236,14 +236,14 @@ class MoleculeFile:
                     raise DataError(f"{self.path}: column '{names[index]}' holds {kind}, not text")
                 total = max(1, int(table.metadata.num_rows))
                 for batch in table.iter_batches(batch_size=10_000, columns=[names[index]]):
-                    for text in batch.column(0).to_pylist():
+                    for text in _texts(batch.column(0)):
                         self.lines += 1
                         self._characters += len(text or "") + LINE_WEIGHT
                         missing = "missing value" if text is None else None
                         yield Entry(self.lines, "", missing) if missing else _entry(self.lines, str(text))
                         self._check_unpacked(self.size)
                     self._bytes_read = int(self.size * self.lines / total)
-        except (arrow.ArrowException, OSError) as error:
+        except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{self.path}: not a readable parquet file ({_one_line(error)})") from error
 
     def _parquet_column(self, names: list[str]) -> int:
@@ -256,6 +256,18 @@ class MoleculeFile:
                 f"{self.path}: no column of SMILES found ({_shown(names)}); name it with --column NAME"
             )
         return self._find_column(names)[0]
+
+
+def _texts(column: Any) -> list[str | None]:
+    """The texts of a column of a parquet file; bytes that are not UTF-8 become lone surrogates."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:  # one of them
+        column = column.dictionary_decode() if hasattr(column, "dictionary_decode") else column
+        return [
+            None if not value.is_valid else value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
+            for value in column
+        ]
 
 
 def _what_it_is(path: Path) -> str:

@@ -295,6 +295,20 @@ def tables() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+def parquet_files() -> dict[str, bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    molecules: list[str | None] = [*_molecules(60), None]
+    files = {}
+    for name, options in (("plain", {"compression": "none"}), ("packed", {"compression": "zstd"})):
+        buffer = pa.BufferOutputStream()
+        table = pa.table({"id": list(range(len(molecules))), "smiles": molecules})
+        pyarrow.parquet.write_table(table, buffer, **options)
+        files[f"{name}.parquet"] = buffer.getvalue().to_pybytes()
+    return files
+
+
 def objectives() -> dict[str, bytes]:
     from moldesign.rewards import catalogue
     from moldesign.rewards.objectives import READY_MADE
@@ -374,6 +388,7 @@ TARGETS = {
             ".zst": [damage, *(inside(zstandard.compress, _unpack_zst, m) for m in TEXT)],
         },
     ),
+    "parquet": Target(read_molecules, parquet_files),
     "objectives": Target(read_objective, objectives, {"": [*[other_values] * 3, damage]}),
     "priors": Target(read_prior, priors, {"": [damage, other_header, other_header]}),
     "alerts": Target(read_alerts, alert_files, {"": TEXT}),

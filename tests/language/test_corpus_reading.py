@@ -148,6 +148,20 @@ def test_parquet(tmp_path: Path) -> None:
         list(MoleculeFile(path, "SMILE"))
 
 
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_parquet_with_bytes_that_are_no_text(tmp_path: Path, dictionary: bool) -> None:
+    path = tmp_path / "a.parquet"
+    texts = pa.array([b"CCO", b"CC\xe9O", None], pa.binary()).view(pa.string())
+    pyarrow.parquet.write_table(
+        pa.table({"smiles": texts.dictionary_encode() if dictionary else texts}), path
+    )
+    assert list(MoleculeFile(path)) == [
+        Entry(1, "CCO"),
+        Entry(2, "CC\udce9O", "bytes that are not UTF-8 text"),
+        Entry(3, "", "missing value"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "column", "message"),
     [
