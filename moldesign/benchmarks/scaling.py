@@ -22,8 +22,9 @@ from moldesign.errors import DataError, UsageError
 from moldesign.records.candidates import NEAREST_FOR, Kept, candidates_table, with_nearest
 from moldesign.records.run import RunDirectory
 from moldesign.records.timeline import Timeline
+from moldesign.rl.exports import training_search
 from moldesign.rl.optimize import optimize
-from moldesign.rl.run import PHASES, Run, training_search
+from moldesign.rl.run import PHASES, Run
 from moldesign.rl.steps import StepReport
 
 #: An agent that learns writes other molecules, longer ones or more repeats, and a call then costs more or

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,12 @@ class RunDirectory:
     """The files of one run. `create` and `open` also lock it, until `close` or the process's end.
 
     `RunDirectory(path)` itself touches nothing: it only names the files, for readers.
+
+    Attributes:
+        lasting: whether it stays when it is closed.
     """
+
+    lasting = True
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -124,6 +130,13 @@ class RunDirectory:
         return run
 
     @classmethod
+    def temporary(cls) -> Self:
+        """A run directory that is gone when it is closed."""
+        run = cls.create(tempfile.mkdtemp(prefix="moldesign-"))
+        run.lasting = False
+        return run
+
+    @classmethod
     def open(cls, path: Path | str) -> Self:
         """An existing run directory, locked, and cleared of what a killed writer left half-written.
 
@@ -140,7 +153,9 @@ class RunDirectory:
         return run
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Give the lock back, and remove a directory that is not to last."""
+        if not self.lasting:
+            shutil.rmtree(self.path, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -12,6 +12,7 @@ import numpy as np
 from moldesign.records.timeline import Timeline
 from moldesign.rl.course import Course
 from moldesign.rl.memory import Remembered
+from moldesign.rl.opening import open_run, reopen_run
 from moldesign.rl.rollout import as_remembered, rewarded
 from moldesign.rl.run import Run
 from moldesign.rl.settings import OptimizeSettings
@@ -38,7 +39,7 @@ def optimize(
         out: the run directory to make; None keeps the tables in memory and writes no files.
         progress: True for a line on stderr now and then, or a callable that gets each step's report.
         should_stop: asked once a step; True ends the run, everything found so far exported.
-        export: options of `Run.finish` (sdf, nearest_for).
+        export: options of `Exports.candidates` (sdf, nearest_for).
         clock: a Timeline(PHASES) of one's own, to look at while the loop runs.
         settings: the fields of OptimizeSettings: budget, seed, estimator, batch_size, ...
 
@@ -48,7 +49,7 @@ def optimize(
         RewardError: the objective cannot score. NonFiniteTrainingError: see Update.
     """
     chosen = OptimizeSettings.of(**settings)
-    run = Run.open(
+    run = open_run(
         objective, prior=prior, out=out, settings=chosen, progress=progress, export=export, clock=clock
     )
     return _loop(run, should_stop)
@@ -76,7 +77,7 @@ def resume(
         CheckpointError: no run, or not one that this version or these files can go on with.
         RunLocked: another process works in it. And as `optimize`.
     """
-    run = Run.reopen(path, objective=objective, progress=progress, export=export, limits=limits)
+    run = reopen_run(path, objective=objective, progress=progress, export=export, limits=limits)
     return _loop(run, should_stop)
 
 

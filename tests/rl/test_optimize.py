@@ -22,8 +22,9 @@ from moldesign.policy.policy import Policy
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.oracle import Asked as Batch
 from moldesign.rewards.oracle import Oracle
+from moldesign.rl.exports import training_search
 from moldesign.rl.optimize import optimize
-from moldesign.rl.run import PHASES, Run, training_search
+from moldesign.rl.run import PHASES, Run
 from moldesign.rl.steps import StepReport
 from moldesign.rl.updates import Update
 

@@ -90,7 +90,7 @@ def test_the_continuation_is_the_run_that_was_never_interrupted(
     small_prior: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "full precision":
-        monkeypatch.setattr("moldesign.rl.run.load_policy", in_full_precision)
+        monkeypatch.setattr("moldesign.rl.opening.load_policy", in_full_precision)
     settings: dict[str, Any] = {
         "prior": small_prior,
         "batch_size": 12,
@@ -418,7 +418,9 @@ def test_weights_that_are_no_longer_finite_are_put_back(
 def test_a_full_disk_is_noticed_before_the_first_call(
     small_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moldesign.rl.run.shutil.disk_usage", lambda _: type("Usage", (), {"free": 2**20}))
+    monkeypatch.setattr(
+        "moldesign.rl.opening.shutil.disk_usage", lambda _: type("Usage", (), {"free": 2**20})
+    )
     asked = Counted()
     with pytest.raises(ResourceError, match=r"a run needs .* MiB and 1 are free; free some disk space"):
         optimize(asked, prior=small_prior, out=tmp_path / "run", max_steps=1)
