@@ -49,13 +49,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fchmod(handle.fileno(), 0o666 & ~_umask())
             os.fsync(handle.fileno())
         temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_names(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_names(directory: Path) -> None:
+    """Flush the names of the files in a directory to the disk: they must outlive a power cut too."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

@@ -102,10 +102,18 @@ class Appender:
             raise write_error(self.path, error) from None
 
     def close(self) -> None:
-        """Flush to the disk and close."""
+        """Flush to the disk and close.
+
+        Raises:
+            ResourceError: the disk is full.
+        """
         if not self._handle.closed:
-            os.fsync(self._handle.fileno())
-            self._handle.close()
+            try:
+                os.fsync(self._handle.fileno())
+            except OSError as error:
+                raise write_error(self.path, error) from None
+            finally:
+                self._handle.close()
 
 
 def _end_of_last_line(handle: BinaryIO) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Protocol, Self
 import pandas as pd
 
 from moldesign.errors import CheckpointError, MoldesignError, ResourceError
+from moldesign.files import sync_names, write_error
 from moldesign.records.columns import LEDGER, component_columns
 
 #: Marks the file as a ledger of ours ("mold") and the layout of its tables.
@@ -303,12 +303,7 @@ class Ledger:
             self._connection.execute("INSERT INTO facts VALUES ('labels', ?)", (json.dumps(self.labels),))
             self._connection.execute(f"PRAGMA application_id={_APPLICATION}")
             self._connection.execute(f"PRAGMA user_version={_LAYOUT}")
-        # The file's own name must outlive a power cut as well.
-        directory = os.open(self.path.resolve().parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_names(self.path.resolve().parent)
 
     def _bring_up_to_date(self) -> None:
         """Give a ledger of an older layout what it lacks. From 1 to 2: the table of what is reserved."""
@@ -371,6 +366,8 @@ def _explained(path: Path) -> Iterator[None]:
     """SQLite's errors and the disk's as errors a user can act on."""
     try:
         yield
+    except OSError as error:
+        raise write_error(path, error) from None
     except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
         # Of other types than were written too: JSON that is none, text that is no UTF-8, a list too long.
         raise _explain(path, error) from error

@@ -170,10 +170,12 @@ class Run:
                     self.stop(type(error).__name__)
                     self.finish()
         finally:
-            self._records.close()
-            if not isinstance(self._evaluator, Objective):
-                self._evaluator.close()
-            self._directory.close()
+            # Each of them, whatever becomes of the others: a disk that is full refuses the last line too.
+            with contextlib.ExitStack() as last:
+                last.callback(self._directory.close)
+                if not isinstance(self._evaluator, Objective):
+                    last.callback(self._evaluator.close)
+                last.callback(self._records.close)
 
     def collect(self) -> None:
         """Wait for what workers have in hand, and record it."""
