@@ -52,6 +52,8 @@ MAX_WALKS = 500_000
 #: second or three.
 MAX_FEATURES = 100
 
+_GOLDEN, _MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+
 #: An RDKit vector: sparse counts, or bits.
 Fingerprint = Any
 
@@ -197,3 +199,21 @@ def _cosines(query: Fingerprint, others: Sequence[Fingerprint]) -> list[float]:
         lengths = length * sum(count * count for count in b.values())
         values.append(product / lengths**0.5 if lengths else 0.0)
     return values
+
+
+def unary_columns(mol: Mol, kind: Kind, width: int) -> NDArray[np.int64]:
+    """The columns that are 1 in a row of bits whose overlaps are those of the counts of a molecule.
+
+    A feature that is there c times sets c bits, one for each of 1 to c: of two molecules the bits in common
+    are the sum of the smaller counts, and those of either the sum of the larger. Folded to a width, in which
+    few collide.
+    """
+    found = fingerprint(mol, kind, counts=True).GetNonzeroElements()
+    features = np.fromiter(found.keys(), dtype=np.uint64, count=len(found))
+    counts = np.fromiter(found.values(), dtype=np.int64, count=len(found))
+    ends = np.cumsum(counts)
+    times = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+    # Steele et al. 2014, Fast splittable pseudorandom number generators, with one round of mixing.
+    mixed = np.repeat(features, counts) * _GOLDEN + times.astype(np.uint64) * _MIXER
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIXER
+    return np.asarray(np.unique((mixed >> np.uint64(32)) % np.uint64(width)), dtype=np.int64)

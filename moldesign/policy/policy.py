@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -152,6 +152,7 @@ class Policy:
         top_p: float = 1.0,
         max_length: int = MAX_LENGTH,
         along: Tensor | None = None,
+        beginnings: Sequence[Sequence[int]] | None = None,
     ) -> Sequences:
         """n sequences; the i-th depends on the weights, the seed and first_index + i alone.
 
@@ -161,13 +162,18 @@ class Policy:
         Args:
             along: (R, T) tokens to be read in the same steps, where that can be done: the result then has a
                 reading, which spares `log_probs` of both, one behind the other, its forward pass.
+            beginnings: n, as tokens without an end: each sequence goes on from its own.
 
         Raises:
             ValueError: temperature not positive and finite, or top_p outside (0, 1].
         """
         if not 0 < temperature < math.inf or not 0 < top_p <= 1:
             raise ValueError("temperature must be positive and top_p within (0, 1]")
-        if self.device.type == "cuda":
+        draw: Callable[..., Sequences]
+        if beginnings is not None:
+            # Captured graphs know no tokens but their own.
+            draw = partial(sampler.draw, self._laid_out(), beginnings=pad(beginnings).to(self.device))
+        elif self.device.type == "cuda":
             draw = self._captured().draw
         else:
             draw = partial(sampler.draw, self._laid_out())

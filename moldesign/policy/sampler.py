@@ -51,6 +51,7 @@ def draw(
     temperature: float = 1.0,
     top_p: float = 1.0,
     along: Tensor | None = None,
+    beginnings: Tensor | None = None,
 ) -> Sequences:
     """n sequences; the i-th is a function of the weights, the seed and first_index + i.
 
@@ -62,10 +63,14 @@ def draw(
         max_length: tokens of a sequence at most, the end token with them.
         along: (R, max_length) tokens of other sequences, to be read in the same steps; with it the result
             has a reading: of what is drawn and, behind it, of these. For n + R up to WAVE.
+        beginnings: (n, P) tokens that the sequences begin with, no end among them, PAD_INDEX after the last.
     """
     device, size = network.device, network.vocabulary_size
     plain = temperature == 1.0 and top_p == 1.0
     tokens = torch.full((n, max_length), PAD_INDEX, dtype=torch.int64, device=device)
+    if beginnings is not None:
+        tokens[:, : beginnings.shape[1]] = beginnings[:, :max_length]
+    given = along is not None or beginnings is not None
     if along is not None:
         tokens = torch.cat([tokens, along])
     total = len(tokens)
@@ -98,8 +103,9 @@ def draw(
         probabilities = drawing_distribution(logits.float(), temperature, top_p)
         cumulative = probabilities.cumsum(-1)
         chosen = choose(cumulative[group] if shared else cumulative[: len(rows)], numbers[rows, at])
-        if along is not None:
-            chosen = torch.where(rows < n, chosen, tokens[rows, at])
+        if given:
+            there = tokens[rows, at]
+            chosen = torch.where(there == PAD_INDEX, chosen, there)
         tokens[rows, at] = chosen
         if log_probs is not None:
             log_probs[rows, at] = probabilities[group, chosen].log()

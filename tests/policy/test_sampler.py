@@ -111,3 +111,24 @@ def test_a_state_is_computed_once_for_all_who_are_in_it(
 
 def test_nothing_is_drawn_of_nothing(tiny: Policy) -> None:
     assert draw(InferenceNetwork(tiny.network), 0, seed=0, max_length=9).tokens.shape == (0, 1)
+
+
+def test_what_has_begun_goes_on_as_the_policy_would(tiny: Policy) -> None:
+    # One beginning for all: what comes next is drawn from the policy's own distribution after it.
+    token = 4
+    tokens = tiny.draw(4000, seed=2, max_length=5, beginnings=[[token]] * 4000).tokens
+    assert bool((tokens[:, 0] == token).all())
+    counts = torch.bincount(tokens[:, 1], minlength=len(tiny.tokenizer)).double()
+    forward = tiny.read(torch.tensor([[token, END_INDEX]]), distribution=True)
+    assert forward.distribution is not None
+    expected = 4000 * forward.distribution[0, 1].detach().double().exp()
+    assert float(((counts - expected).abs() / (expected + 1).sqrt()).max()) < 5
+
+
+def test_each_row_has_a_beginning_of_its_own(tiny: Policy) -> None:
+    beginnings = [[], [4], [5, 4, 4], [4, 5, 5, 5, 5, 5, 5, 5]]
+    drawn = tiny.draw(4, seed=2, max_length=6, beginnings=beginnings).tokens
+    for row, beginning in zip(written(drawn), beginnings, strict=True):
+        assert row[: len(beginning)] == beginning[:6]
+    # Without one a row is what it would be anyway.
+    assert written(drawn)[0] == written(tiny.draw(1, seed=2, max_length=6).tokens)[0]

@@ -1,0 +1,107 @@
+"""Every molecule that was scored, the best first: what proposals are made of."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from moldesign.chem.edits import Parts, parts
+from moldesign.chem.molecules import Mol, reread
+
+T = TypeVar("T")
+
+#: Molecules of which parts are kept; parents beyond are cut again.
+_KEPT = 2000
+#: How much the best are preferred as parents: the smaller, the more.
+_RANK_K = 0.01
+#: Parents are the best so many.
+_BREEDING = 1000
+
+
+class Archive:
+    """Scored molecules.
+
+    Attributes:
+        smiles: canonical, in the order in which they came; scores: of these.
+        ranked: places of them, best first, of equals the earlier first.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.smiles: list[str] = []
+        self.scores: list[float] = []
+        self.ranked: list[int] = []
+        self._known: set[str] = set()
+        self._seed = seed
+        self._mols: dict[int, Mol] = {}
+        self._parts: dict[int, Parts] = {}
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    def __contains__(self, smiles: str) -> bool:
+        return smiles in self._known
+
+    def add(self, smiles: str, score: float) -> int:
+        """Take in a molecule that is not there yet; its rank, 0 for the best."""
+        place = len(self.smiles)
+        self.smiles.append(smiles)
+        self.scores.append(score)
+        self._known.add(smiles)
+        rank = bisect_right(self.ranked, -score, key=lambda one: -self.scores[one])
+        self.ranked.insert(rank, place)
+        return rank
+
+    def add_failed(self, smiles: str) -> None:
+        """Know a molecule that could not be scored, so that it is not proposed again."""
+        self._known.add(smiles)
+
+    def best(self, n: int = 1) -> float:
+        """The n-th best score; minus infinity before there are so many."""
+        return self.scores[self.ranked[n - 1]] if len(self) >= n else -np.inf
+
+    def parents(self, n: int, generator: np.random.Generator) -> list[int]:
+        """n places, with repetition, the better the likelier: by 1 / (k m + rank) of the m best.
+
+        Tripp & Hernandez-Lobato 2020, Sample-efficient optimization in the latent space of deep generative
+        models via weighted retraining, eq. 3.
+        """
+        m = min(len(self), _BREEDING)
+        weights = 1.0 / (_RANK_K * m + np.arange(m))
+        chosen = generator.choice(m, size=n, p=weights / weights.sum())
+        return [self.ranked[i] for i in chosen]
+
+    def mol(self, place: int) -> Mol:
+        """The molecule at a place."""
+        return _kept(self._mols, place, lambda: reread(self.smiles[place]))
+
+    def parts(self, place: int) -> Parts:
+        """What the molecule at a place can be cut into; always the same."""
+        return _kept(
+            self._parts,
+            place,
+            lambda: parts(self.mol(place), np.random.default_rng([self._seed, place])),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Molecules and scores, and what could not be scored."""
+        failed = sorted(self._known.difference(self.smiles))
+        return {"smiles": self.smiles, "scores": self.scores, "failed": failed}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state."""
+        for smiles, score in zip(state["smiles"], state["scores"], strict=True):
+            self.add(smiles, score)
+        self._known.update(state["failed"])
+
+
+def _kept(kept: dict[int, T], place: int, make: Callable[[], T]) -> T:
+    """What is kept of a place; made, and the oldest forgotten, where it is not."""
+    found = kept.get(place)
+    if found is None:
+        if len(kept) >= _KEPT:
+            del kept[next(iter(kept))]
+        found = kept[place] = make()
+    return found

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from moldesign.chem.edits import (
+    LARGEST_RING,
+    Part,
+    Parts,
+    crossed,
+    edited,
+    joined,
+    parts,
+    plausible,
+    recombined,
+)
+from moldesign.chem.molecules import Mol, canonical, parse, read
+from moldesign.chem.scaffolds import murcko
+
+MOLECULES = [
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "CN1C(=O)CN=C(c2ccccc2)c2cc(Cl)ccc12",
+    "COc1ccc2cc(ccc2c1)C(C)C(=O)O",
+    "O=C(NCC1CCNCC1)c1cnc2[nH]ccc2c1",
+    "C[C@@H](N)C(=O)N1CCC[C@H]1C(=O)O",
+    "C[N+](C)(C)CC(=O)NS(=O)(=O)c1ccc(F)cc1",
+    "CC#CCOc1ccc(/C=C/C(=O)N2CCOCC2)s1",
+]
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def _one(cut: list[Parts], generator: np.random.Generator) -> Parts:
+    return cut[generator.integers(len(cut))]
+
+
+def heavy(smiles: str | None) -> int:
+    assert smiles is not None
+    return int(read(smiles).GetNumAtoms())
+
+
+def flat(smiles: str) -> str | None:
+    return canonical(smiles.replace("@", "").replace("/", "").replace("[CH]", "C"))
+
+
+def test_the_parts_of_a_small_molecule(generator: np.random.Generator) -> None:
+    found = parts(read("CCO"), generator)
+    assert sorted(part.text for part in found.ends) == ["C%90", "C%90C", "C%90O", "O%90"]
+    assert {part.orders for part in found.ends} == {(1,)}
+    assert [(part.text, part.orders) for part in found.links] == [("C%90%91", (1, 1))]
+    assert found.arcs == ()
+
+
+def test_parts_side_by_side_are_a_molecule() -> None:
+    assert joined(Part("CC%90", (1,)), Part("O%90", (1,))) == "CCO"
+    assert joined(Part("C%90", (1,)), Part("C%90%91", (1, 1)), Part("N%91", (1,))) == "CCN"
+    assert joined(Part("C%90CC%91", (1, 1)), Part("C%90=CC=C%91", (1, 1))) == "C1=CCCCC=C1"
+    assert joined(Part("C%90=C", (1,)), Part("C%90(C)(C)(C)C", (1,))) is None  # five bonds at a carbon
+
+
+@pytest.mark.parametrize("smiles", MOLECULES)
+def test_what_was_cut_can_be_joined_again(smiles: str, generator: np.random.Generator) -> None:
+    found = parts(read(smiles), generator)
+    # The two sides of a cut follow one another.
+    for first, second in zip(found.ends[::2], found.ends[1::2], strict=True):
+        assert joined(first, second) == flat(smiles)
+    for first, second in zip(found.arcs[::2], found.arcs[1::2], strict=True):
+        assert joined(first, second) == flat(smiles)
+    assert found.ends
+    assert found.links
+
+
+def test_a_child_of_two_ends_has_the_atoms_of_both(generator: np.random.Generator) -> None:
+    first, second = (
+        Parts(ends=parts(read(smiles), generator).ends) for smiles in (MOLECULES[0], MOLECULES[5])
+    )
+    sizes = {heavy(part.text.replace("%90", "")) for part in first.ends}
+    others = {heavy(part.text.replace("%90", "")) for part in second.ends}
+    children = {crossed(first, second, generator) for _ in range(200)} - {None}
+    assert len(children) > 20
+    assert {heavy(child) for child in children} <= {a + b for a in sizes for b in others}
+
+
+def test_rings_are_made_of_the_halves_of_two(generator: np.random.Generator) -> None:
+    first, second = (parts(read(smiles), generator) for smiles in ("C1CCNCC1", "c1ccoc1"))
+    children = {crossed(first, second, generator) for _ in range(200)} - {None}
+    # Piperidine and furan: neither has an end, and a child has a ring with atoms of both.
+    assert {"C1=COCCC1", "C1=CNCCC1"} & children
+    assert all(murcko(read(str(child))) for child in children)
+
+
+def test_a_link_of_a_third_joins_two(generator: np.random.Generator) -> None:
+    first, middle, last = (parts(read(smiles), generator) for smiles in ("FC", "ClCOCCl", "BrC"))
+    children = {recombined([first, middle, last], generator) for _ in range(100)} - {None}
+    assert "FCOCBr" in children
+    assert "COC" in children
+    assert recombined([first, parts(read("CC"), generator), last], generator) is None
+
+
+def test_where_nothing_can_be_cut_nothing_comes(generator: np.random.Generator) -> None:
+    benzene, ethane = parts(read("c1ccccc1"), generator), parts(read("CC"), generator)
+    assert crossed(Parts(), ethane, generator) is None
+    assert recombined([ethane, benzene, ethane], generator) is None
+
+
+@pytest.mark.parametrize("make", ["cross", "recombine", "edit"])
+def test_every_child_is_a_molecule_as_it_is_written(make: str, generator: np.random.Generator) -> None:
+    cut = [parts(read(smiles), generator) for smiles in MOLECULES]
+    ways: dict[str, Callable[[], str | None]] = {
+        "cross": lambda: crossed(_one(cut, generator), _one(cut, generator), generator),
+        "recombine": lambda: recombined([_one(cut, generator) for _ in range(3)], generator),
+        "edit": lambda: edited(read(MOLECULES[generator.integers(len(cut))]), generator),
+    }
+    children = [child for child in (ways[make]() for _ in range(400)) if child is not None]
+    assert len(children) > 100
+    assert len(set(children)) > 50
+    for child in children:
+        mol = parse(child)
+        assert mol is not None
+        assert canonical(child) == child
+        assert "." not in child
+        assert not set(child) & set("@/\\%*")
+        assert max(map(len, mol.GetRingInfo().AtomRings()), default=0) <= LARGEST_RING
+
+
+def test_edits_change_one_thing(generator: np.random.Generator) -> None:
+    mol = read("NCc1ccccc1O")
+    found = {child for _ in range(4000) if (child := edited(mol, generator)) is not None}
+    assert {heavy(child) - mol.GetNumAtoms() for child in found} == {-1, 0, 1}
+    wanted = {
+        "an atom changed": "NCc1ccccc1F",
+        "appended": "NCc1cc(F)ccc1O",
+        "put in between": "NCCc1ccccc1O",
+        "taken away": "NCc1ccccc1",
+        "a bond changed": "N=Cc1ccccc1O",
+        "a ring closed": "Oc1cccc2c1CN2",
+    }
+    assert {*wanted.values()} <= found
+    # And the ring opened.
+    assert any(not murcko(read(child)) for child in found)
+
+
+def test_edits_are_those_of_the_generator() -> None:
+    mol = read(MOLECULES[3])
+    first, second = (
+        [edited(mol, generator) for _ in range(30)] for generator in map(np.random.default_rng, (1, 1))
+    )
+    assert first == second
+    assert parts(mol, np.random.default_rng(1)) == parts(mol, np.random.default_rng(1))
+
+
+@pytest.mark.parametrize(
+    ("smiles", "expected"),
+    [
+        ("CC(=O)Nc1ccc(O)cc1", True),
+        ("C=C=C", True),
+        ("CC=C=CC", True),
+        ("C1CC=C=CCC1", False),
+        ("C1CCC#CCC1", False),
+        ("C1CCCCCCC1", True),
+        ("C1CCCCCCCC1", False),
+        ("CO", False),
+        ("CCO.CCO", False),
+        ("C" * 61, False),
+    ],
+)
+def test_what_is_plausible(smiles: str, expected: bool) -> None:
+    mol: Mol = read(smiles)
+    assert plausible(mol) is expected

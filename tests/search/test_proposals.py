@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moldesign.chem.fingerprints import fingerprint, tanimoto
+from moldesign.chem.molecules import canonical, read
+from moldesign.language.tokenizer import tokenize
+from moldesign.policy.checkpoint import load_policy
+from moldesign.policy.policy import Policy
+from moldesign.search.operators import OPERATORS, POLICY, PREFIX
+from moldesign.search.proposals import Plan, Proposal, Proposals
+
+PLAN = Plan(
+    operators=(POLICY, PREFIX, *OPERATORS),
+    pool=200,
+    acquisition="ucb",
+    unscreened=0.25,
+    fingerprints=("ecfp4",),
+    points=1000,
+    max_length=60,
+)
+TARGET = "CCOCCN(CC)C(=O)CC(C)O"
+
+
+@pytest.fixture(scope="module")
+def policy(small_prior: Path) -> Policy:
+    return load_policy(small_prior)[0]
+
+
+def score(proposal: Proposal) -> float:
+    target = fingerprint(read(TARGET), "ecfp4")
+    return float(tanimoto(target, [fingerprint(proposal.mol, "ecfp4")])[0])
+
+
+def searched(proposals: Proposals, steps: int, n: int = 16) -> list[Proposal]:
+    """What was proposed in so many steps, each step's scores learned."""
+    everything: list[Proposal] = []
+    for _ in range(steps):
+        batch = proposals.propose(n)
+        proposals.take_in(batch, [score(one) for one in batch])
+        everything.extend(batch)
+    return everything
+
+
+def test_each_molecule_is_proposed_once_and_as_it_was_written(policy: Policy) -> None:
+    found = searched(Proposals(PLAN, policy, seed=0), 12)
+    assert len({one.smiles for one in found}) == len(found)
+    assert all(canonical(one.text) == one.smiles for one in found)
+    assert all(policy.tokenizer.knows(one.text) for one in found)
+    assert {POLICY, *OPERATORS} <= {one.origin for one in found} <= {*PLAN.operators}
+
+
+def test_some_of_each_batch_is_what_the_policy_wants(policy: Policy) -> None:
+    # A surrogate that prefers anything else.
+    proposals = Proposals(replace(PLAN, acquisition="greedy"), policy, seed=0)
+    searched(proposals, 6)
+    origins = Counter(one.origin for one in proposals.propose(16))
+    assert origins[POLICY] >= 4
+
+
+def test_what_has_failed_is_not_proposed_again(policy: Policy) -> None:
+    proposals = Proposals(PLAN, policy, seed=0)
+    first = proposals.propose(16)
+    proposals.take_in(first, [np.nan] * 8 + [0.5] * (len(first) - 8))
+    assert len(proposals.archive) == len(first) - 8
+    others = [one for _ in range(5) for one in proposals.propose(16)]
+    assert not {one.smiles for one in first} & {one.smiles for one in others}
+
+
+def test_beginnings_are_those_of_good_molecules(policy: Policy) -> None:
+    proposals = Proposals(replace(PLAN, operators=(PREFIX,), acquisition=None, pool=60), policy, seed=0)
+    # Only one molecule is worth going on from: each of its texts begins in one of few ways.
+    proposals.archive.add("NCCCCCCCCO", 1.0)
+    for text in ("CC", "CCC", "CCCC"):
+        proposals.archive.add(text, 0.0)
+    found = proposals.propose(4)
+    assert {one.origin for one in found} == {PREFIX}
+    for one in found:
+        assert tokenize(one.text)[0] in "NCO"
+
+
+def test_the_search_finds_more_than_the_policy_writes(policy: Policy) -> None:
+    means = {}
+    for name, plan in {
+        "search": PLAN,
+        "no surrogate": replace(PLAN, acquisition=None),
+        "policy": replace(PLAN, operators=(POLICY,), acquisition=None),
+    }.items():
+        runs = [searched(Proposals(plan, policy, seed), 12) for seed in range(2)]
+        best = [np.sort([score(one) for one in found])[-10:].mean() for found in runs]
+        means[name] = np.mean(best)
+    assert means["search"] > means["no surrogate"] > means["policy"]
+    assert means["search"] > means["policy"] + 0.1
+
+
+@pytest.mark.parametrize("acquisition", ["ucb", "thompson", "information", None])
+def test_a_search_goes_on_from_its_state(policy: Policy, acquisition: str | None) -> None:
+    plan = replace(PLAN, acquisition=acquisition, points=60)  # type: ignore[arg-type]
+    whole, other = Proposals(plan, policy, seed=3), Proposals(plan, policy, seed=3)
+    searched(whole, 7)
+    other.restore(whole.state())
+    first, second = (searched(one, 4) for one in (whole, other))
+    assert [(one.text, one.origin) for one in first] == [(one.text, one.origin) for one in second]
