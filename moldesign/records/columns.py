@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 #: What the ledger knows of every oracle call, before the components.
-LEDGER = ("call", "step", "time", "smiles", "status", "score", "reason")
+LEDGER = ("call", "step", "time", "smiles", "status", "score", "reason", "origin")
 
 #: candidates.csv before and after the columns of the components.
 IDENTITY = ("rank", "smiles", "inchikey", "score", "front")
@@ -23,7 +23,7 @@ PROPERTIES = (
     "qed",
     "sa",
 )
-PROVENANCE = ("first_step", "call", "agent_nll", "prior_nll")
+PROVENANCE = ("first_step", "call", "origin", "agent_nll", "prior_nll")
 NEAREST = ("nearest_training_smiles", "nearest_training_similarity")
 FIXED = (*IDENTITY, *STRUCTURE, *PROPERTIES, "alerts", *PROVENANCE, *NEAREST)
 

@@ -21,7 +21,7 @@ from moldesign.records.columns import LEDGER, component_columns
 
 #: Marks the file as a ledger of ours ("mold") and the layout of its tables.
 _APPLICATION = 0x6D6F6C64
-_LAYOUT = 2
+_LAYOUT = 3
 
 #: No index of the molecules: each call would change a page of it somewhere, and each batch would write more
 #: the longer the ledger is (9 KB a call after 100,000, against 0.4 KB). `add` knows them by heart.
@@ -36,7 +36,8 @@ CREATE TABLE calls (
     raw    TEXT NOT NULL,
     shaped TEXT NOT NULL,
     step   INTEGER NOT NULL,
-    time   REAL NOT NULL
+    time   REAL NOT NULL,
+    origin TEXT NOT NULL DEFAULT ''
 );
 """
 
@@ -44,7 +45,14 @@ CREATE TABLE calls (
 _RESERVED = "CREATE TABLE reserved (smiles TEXT NOT NULL, step INTEGER NOT NULL, time REAL NOT NULL)"
 
 #: Of the columns that are no numbers, and of those that are whole.
-_TYPES = {"call": "int64", "step": "int64", "smiles": "str", "status": "str", "reason": "str"}
+_TYPES = {
+    "call": "int64",
+    "step": "int64",
+    "smiles": "str",
+    "status": "str",
+    "reason": "str",
+    "origin": "str",
+}
 
 
 class Paid(Protocol):
@@ -64,6 +72,8 @@ class Paid(Protocol):
     def reason(self) -> str | None: ...
     @property
     def call(self) -> int | None: ...
+    @property
+    def origin(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ class LedgerRow:
     call: int
     step: int
     time: float
+    origin: str = ""
 
 
 class Ledger:
@@ -181,7 +192,7 @@ class Ledger:
     def reserved(self) -> list[str]:
         """The molecules that are being scored, in the order in which they were reserved."""
         with _explained(self.path):
-            if self._layout() < _LAYOUT:
+            if self._layout() < 2:
                 return []
             return [one for (one,) in self._connection.execute("SELECT smiles FROM reserved ORDER BY rowid")]
 
@@ -205,16 +216,15 @@ class Ledger:
                 raise ValueError(f"{row.smiles}: {len(self.labels)} values needed, raw and shaped")
             score = None if math.isnan(row.score) else float(row.score)
             raw, shaped = _to_json(row.raw), _to_json(row.shaped)
-            values.append(
-                (int(row.call), row.smiles, score, row.status, row.reason, raw, shaped, int(step), now)
-            )
+            outcome = (score, row.status, row.reason, raw, shaped)
+            values.append((int(row.call), row.smiles, *outcome, int(step), now, row.origin))
         if not values:
             return
         new = self._new(row.smiles for row in rows)
         with _explained(self.path), self._transaction():
             self._connection.executemany(
-                "INSERT INTO calls (call, smiles, score, status, reason, raw, shaped, step, time) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO calls (call, smiles, score, status, reason, raw, shaped, step, time, origin) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
             self._unreserve(row.smiles for row in rows)
@@ -250,8 +260,21 @@ class Ledger:
 
     def _rows(self) -> Iterator[LedgerRow]:
         with _explained(self.path):
-            for smiles, status, score, raw, shaped, reason, call, step, when in self._connection.execute(
-                "SELECT smiles, status, score, raw, shaped, reason, call, step, time FROM calls ORDER BY call"
+            origins = "origin" if self._layout() >= 3 else "''"
+            for (
+                smiles,
+                status,
+                score,
+                raw,
+                shaped,
+                reason,
+                call,
+                step,
+                when,
+                origin,
+            ) in self._connection.execute(
+                f"SELECT smiles, status, score, raw, shaped, reason, call, step, time, {origins} "
+                "FROM calls ORDER BY call"
             ):
                 yield LedgerRow(
                     smiles=smiles,
@@ -263,6 +286,7 @@ class Ledger:
                     call=call,
                     step=step,
                     time=when,
+                    origin=origin,
                 )
 
     def _molecules(self) -> set[str]:
@@ -306,12 +330,18 @@ class Ledger:
         sync_names(self.path.resolve().parent)
 
     def _bring_up_to_date(self) -> None:
-        """Give a ledger of an older layout what it lacks. From 1 to 2: the table of what is reserved."""
+        """Give a ledger of an older layout what it lacks.
+
+        From 1 to 2: the table of what is reserved. From 2 to 3: what proposed a molecule.
+        """
         with _explained(self.path):
-            if self._layout() == _LAYOUT:
+            layout = self._layout()
+            if layout == _LAYOUT:
                 return
             with self._transaction():
-                self._connection.execute(_RESERVED)
+                if layout < 2:
+                    self._connection.execute(_RESERVED)
+                self._connection.execute("ALTER TABLE calls ADD COLUMN origin TEXT NOT NULL DEFAULT ''")
                 self._connection.execute(f"PRAGMA user_version={_LAYOUT}")
 
     def _layout(self) -> int:

@@ -42,6 +42,8 @@ class Evaluation:
     reason: str | None = None
     #: The call, from 1, at which it was paid.
     call: int | None = None
+    #: What proposed the molecule when it was paid; empty where nobody said.
+    origin: str = ""
 
 
 class Book(Protocol):
@@ -142,18 +144,21 @@ class Oracle:
                 self._forget(asked)
             raise
 
-    def submit(self, smiles: Sequence[str]) -> Asked:
+    def submit(self, smiles: Sequence[str], origins: Sequence[str] = ()) -> Asked:
         """As a call, without waiting where workers score.
 
         Several batches may be in flight: a molecule of one is a repeat in those after it. Each result is
         to be asked for once, in the order of the batches, which is that of the calls.
+
+        Args:
+            origins: what proposed each; none, or one a SMILES.
         """
         answers: list[Evaluation | None] = [None] * len(smiles)
         names: list[str] = [""] * len(smiles)
         mols: dict[int, Mol] = {}
         first: dict[str, int] = {}
         met: dict[str, Evaluation] = {}
-        new: list[str] = []
+        new: dict[str, str] = {}
         to_score: list[Mol] = []
         room = self._room
         for i, text in enumerate(smiles):
@@ -175,22 +180,22 @@ class Oracle:
                 met[names[i]] = self._ahead[names[i]]
             elif room is None or len(new) < room:
                 first[names[i]] = i
-                new.append(names[i])
+                new[names[i]] = origins[i] if origins else ""
                 to_score.append(mol)
             else:
                 answers[i] = Evaluation(names[i], "unpaid", math.nan, reason="the budget is spent")
         pending: Pending | None = None
         if new:
             if self._book is not None:
-                self._book.reserve(new)
+                self._book.reserve([*new])
             try:
-                pending = self._objective.submit(to_score, new)
+                pending = self._objective.submit(to_score, [*new])
             except BaseException:
-                self._release(new)
+                self._release([*new])
                 raise
         for name in met:
             del self._ahead[name]
-        asked = Asked(self, [*smiles], answers, names, first, met, new, mols, pending)
+        asked = Asked(self, [*smiles], [*origins], answers, names, first, met, new, mols, pending)
         self._flight.append(asked)
         return asked
 
@@ -224,7 +229,7 @@ class Oracle:
     def _forget(self, asked: Asked) -> None:
         """What a batch had that will not be scored is nobody's; what was paid before stays so."""
         self._ahead |= asked.met
-        self._release(asked.new)
+        self._release([*asked.new])
 
     def _result(self, asked: Asked) -> tuple[list[Evaluation], list[Evaluation]]:
         """The answers to a batch, and which of them were newly paid, in order."""
@@ -244,7 +249,7 @@ class Oracle:
         self._meet(asked.met.values())
         paid = [*asked.met.values()]
         if scores is None:
-            self._release(asked.new)
+            self._release([*asked.new])
         else:
             paid += self._pay(asked.new, scores)
         answers = []
@@ -260,11 +265,11 @@ class Oracle:
             answers.append(answer)
         return answers, paid
 
-    def _pay(self, names: Sequence[str], scores: Scores) -> list[Evaluation]:
+    def _pay(self, names: Mapping[str, str], scores: Scores) -> list[Evaluation]:
         self.tally.add(scores)
         before = self.paid
         paid = []
-        for i, name in enumerate(names):
+        for i, (name, origin) in enumerate(names.items()):
             score = float(scores.score[i])
             paid.append(
                 Evaluation(
@@ -275,6 +280,7 @@ class Oracle:
                     shaped=tuple(float(scores.shaped[label][i]) for label in self.labels),
                     reason=scores.reasons[i],
                     call=before + 1 + i,
+                    origin=origin,
                 )
             )
         # Remembered before it is recorded: what was paid stays paid whatever becomes of the record.
@@ -349,20 +355,21 @@ class Asked:
     """A batch that an oracle was asked for.
 
     Attributes:
-        written: the SMILES as they were given.
+        written: the SMILES as they were given. origins: what proposed each; or none.
         mols: by row, of those that are molecules: whoever needs them need not read them again.
         first: row of the first mention of each molecule that was no call before, by its canonical SMILES.
-        met: those of them that are paid already. new: those that are to be scored.
+        met: those of them that are paid already. new: those that are to be scored, and what proposed each.
     """
 
     oracle: Oracle
     written: list[str]
+    origins: list[str]
     #: What needs no scores, and None where an answer does.
     answers: list[Evaluation | None]
     names: list[str]
     first: dict[str, int]
     met: dict[str, Evaluation]
-    new: list[str]
+    new: dict[str, str]
     mols: dict[int, Mol]
     pending: Pending | None
 

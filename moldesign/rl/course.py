@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from moldesign.errors import NonFiniteTrainingError, ResourceError
 from moldesign.policy.trajectories import Sequences
-from moldesign.rewards.oracle import Asked
+from moldesign.rewards.oracle import Asked, Evaluation
 from moldesign.rl.diversity import ScaffoldMemory
 from moldesign.rl.guard import Guard
-from moldesign.rl.memory import ReplayMemory
+from moldesign.rl.memory import Remembered, ReplayMemory
 from moldesign.rl.methods import Method
 from moldesign.rl.preferences import Preference
 from moldesign.rl.run import Run
+from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import Watch
+from moldesign.search.choices import Acquisition, Origin, SurrogateKind
+from moldesign.search.proposals import Plan, Proposals
+
+#: Molecules of a batch that grows, at first.
+_SMALLEST = 8
 
 
 class Course:
@@ -46,15 +53,44 @@ class Course:
         self.preference = Preference(run.objective, chosen.seed)
         self.watch = Watch(chosen, run.oracle, should_stop)
         self.guard = Guard(self.method, run.say)
+        self.search: Proposals | None = None
+        if chosen.searches:
+            self.search = Proposals(_plan(chosen), run.agent, chosen.seed)
         self.rows = 0
         self.in_flight: deque[tuple[Sequences, Asked]] = deque()
         if run.saved is not None:
             self.restore(run.saved)
 
-    def send(self, drawn: Sequences, written: Sequence[str]) -> None:
+    def draw(self, again: Sequence[Remembered]) -> tuple[Sequences, list[str], list[str]]:
+        """The next batch: as tokens, as SMILES, and what proposed each.
+
+        What is proposed by others is written by nobody: it is read as if the policy had drawn it.
+        """
+        if self.search is not None:
+            proposed = self.search.propose(self._size())
+            if proposed:
+                written = [one.text for one in proposed]
+                origins = [str(one.origin) for one in proposed]
+                return Sequences(self._run.agent.encode(written), None), written, origins
+        drawn = self.method.draw(first_index=self.rows, again=again)
+        written = self._run.agent.decode(drawn)
+        return drawn, written, ["policy"] * len(written)
+
+    def _size(self) -> int:
+        """Molecules of the next batch: fewer at first, when each call tells most."""
+        settings = self.method.settings
+        grown = int(settings.batch_growth * self._run.oracle.calls) if settings.batch_growth else math.inf
+        return int(min(settings.batch_size, max(_SMALLEST, grown)))
+
+    def send(self, drawn: Sequences, written: Sequence[str], origins: Sequence[str]) -> None:
         """Hand a batch that was drawn to the scorers."""
-        self.in_flight.append((drawn, self._run.oracle.submit(written)))
+        self.in_flight.append((drawn, self._run.oracle.submit(written, origins)))
         self.rows += self.method.settings.batch_size
+
+    def take_in(self, evaluations: Sequence[Evaluation]) -> None:
+        """Let the search, where there is one, learn what came of a batch."""
+        if self.search is not None:
+            self.search.take_in(evaluations)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -85,6 +121,8 @@ class Course:
             ) from None
         self._run.oracle.collect()
         self.in_flight.clear()
+        if self.search is not None:
+            self.search.forget_open()
         self.rows = rows
         self.method.settings = self.method.settings.model_copy(update={"batch_size": size})
         self._run.say(f"step {self.watch.step + 1}: out of memory; batches of {size} from now on")
@@ -103,12 +141,14 @@ class Course:
             "preference": self.preference.state(),
             "watch": self.watch.state(),
             "guard": self.guard.state(),
+            "search": None if self.search is None else self.search.state(),
             "in_flight": [
                 {
                     "tokens": drawn.tokens,
                     "reshaped_log_probs": drawn.reshaped_log_probs,
                     "probes": drawn.probes,
                     "written": asked.written,
+                    "origins": asked.origins,
                 }
                 for drawn, asked in self.in_flight
             ],
@@ -128,6 +168,8 @@ class Course:
         self.preference.restore(state["preference"])
         self.watch.restore(state["watch"])
         self.guard.restore(state["guard"])
+        if self.search is not None:
+            self.search.restore(state["search"])
         device = self.method.agent.device
         for batch in state["in_flight"]:
             reshaped = batch["reshaped_log_probs"]
@@ -136,7 +178,20 @@ class Course:
                 None if reshaped is None else reshaped.to(device),
                 probes=batch["probes"],
             )
-            self.in_flight.append((drawn, self._run.oracle.submit(batch["written"])))
+            asked = self._run.oracle.submit(batch["written"], batch["origins"])
+            self.in_flight.append((drawn, asked))
+
+
+def _plan(settings: OptimizeSettings) -> Plan:
+    return Plan(
+        operators=cast("tuple[Origin, ...]", (*settings.operators.split(","),)),
+        pool=settings.pool_size,
+        acquisition=None if settings.acquisition == "none" else cast("Acquisition", settings.acquisition),
+        unscreened=settings.unscreened,
+        fingerprints=cast("tuple[SurrogateKind, ...]", (*settings.fingerprints.split(","),)),
+        points=settings.surrogate_points,
+        max_length=settings.max_length,
+    )
 
 
 def _out_of_memory(error: BaseException) -> bool:

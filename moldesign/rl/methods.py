@@ -132,10 +132,16 @@ class Method:
         """Further steps on the batch and all that is remembered, each molecule written in another way.
 
         Guo & Schwaller 2024, Augmented Memory: sample-efficient generative molecular design, algorithm 1.
+        With replay_batch each step is of so many remembered ones, drawn anew (Kim et al. 2024, Genetic-guided
+        GFlowNets for sample efficient molecular optimization, algorithm 1).
         """
         known = {row.smiles for row in replay.rows}
         rows = [*replay.rows, *(row for row in batch if row.smiles not in known)]
         for _ in range(self.settings.replay_rounds if rows else 0):
+            if self.settings.replay_batch is not None:
+                rows = replay.draw(self.settings.replay_batch, self.generator)
+            if not rows:
+                return
             again = self.rewritten(rows) if self.settings.replay_randomised else rows
             nothing = Sequences(torch.zeros((0, 1), dtype=torch.int64, device=self.agent.device), None)
             rollout = replace(

@@ -102,10 +102,9 @@ def _loop(run: Run, should_stop: Callable[[], bool]) -> Run:
                 # Draw. With overlap one batch ahead: scorers have it while the one before is learned from.
                 while len(in_flight) <= chosen.overlap and not watch.limit(len(in_flight)):
                     with phase("draw"):
-                        drawn = method.draw(first_index=course.rows, again=again)
-                        written = run.agent.decode(drawn)
+                        drawn, written, origins = course.draw(again)
                     with phase("score"):
-                        course.send(drawn, written)
+                        course.send(drawn, written, origins)
                 if not in_flight:
                     break
                 drawn, asked = in_flight.popleft()
@@ -119,6 +118,7 @@ def _loop(run: Run, should_stop: Callable[[], bool]) -> Run:
                     asked.wait()
                 with phase("score"):
                     evaluations = asked.result()
+                    course.take_in(evaluations)
 
                 # Weigh. What failed, or found the budget spent, has no reward and no part in the step. What
                 # is no molecule earns nothing, or as little as the worst of the batch if scores go below 0.

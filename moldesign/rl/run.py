@@ -209,4 +209,4 @@ class Run:
 def _evaluation(row: LedgerRow) -> Evaluation:
     """What the ledger says of a call, as the oracle said it."""
     status: Status = "failed" if row.status == "failed" else "scored"
-    return Evaluation(row.smiles, status, row.score, row.raw, row.shaped, row.reason, row.call)
+    return Evaluation(row.smiles, status, row.score, row.raw, row.shaped, row.reason, row.call, row.origin)

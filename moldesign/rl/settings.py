@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from moldesign.errors import UsageError, nearest
 from moldesign.rl.choices import BASELINES, ESTIMATORS, IMPORTANCE, SOME
+from moldesign.search.choices import ACQUISITIONS, ORIGINS, SURROGATE_KINDS
 from moldesign.settings import build
 
 _DEFAULT_BUDGET = 10_000
@@ -102,6 +103,9 @@ class OptimizeSettings(BaseModel):
     replay_rounds: int = Field(
         0, ge=0, description="Further steps on the batch and all that is remembered, after each step."
     )
+    replay_batch: int | None = Field(
+        None, ge=1, description="Remembered molecules of each further step; all, and the batch, if left out."
+    )
     purge: bool = Field(
         False, description="Forget remembered molecules of a scaffold that no longer earns anything."
     )
@@ -116,6 +120,35 @@ class OptimizeSettings(BaseModel):
         1.0,
         gt=0,
         description="Temperature of drawing; other than 1 it biases what needs samples of the policy.",
+    )
+    operators: str = Field(
+        "policy", description="What proposes molecules: any of policy,prefix,crossover,recombination,edit."
+    )
+    pool_size: int = Field(
+        1000, ge=1, le=100_000, description="Proposals a step, if not of the policy alone."
+    )
+    acquisition: str = Field(
+        "none",
+        description="What chooses those of the pool that are scored: none, or "
+        "greedy, ucb, improvement, thompson, information, random by a surrogate.",
+    )
+    unscreened: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="Share of a batch that is the policy's own, whatever the surrogate says.",
+    )
+    fingerprints: str = Field(
+        "ecfp6", description="What the surrogate sees of molecules, in a list like ecfp6,fcfp4."
+    )
+    surrogate_points: int = Field(
+        4000, ge=8, le=20_000, description="Molecules that the surrogate is made of at most."
+    )
+    batch_growth: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the calls so far that a batch may have, 8 at least; 0: batch_size.",
     )
     overlap: bool = Field(
         False,
@@ -144,6 +177,21 @@ class OptimizeSettings(BaseModel):
     @classmethod
     def _known_baseline(cls, name: str) -> str:
         return _one_of(name, BASELINES)
+
+    @field_validator("acquisition")
+    @classmethod
+    def _known_acquisition(cls, name: str) -> str:
+        return _one_of(name, ("none", *ACQUISITIONS))
+
+    @field_validator("operators")
+    @classmethod
+    def _known_operators(cls, names: str) -> str:
+        return _some_of(names, ORIGINS)
+
+    @field_validator("fingerprints")
+    @classmethod
+    def _known_fingerprints(cls, names: str) -> str:
+        return _some_of(names, SURROGATE_KINDS)
 
     @field_validator("importance")
     @classmethod
@@ -185,9 +233,20 @@ class OptimizeSettings(BaseModel):
                 f"replay_rounds: '{name}' learns nothing from remembered molecules alone; "
                 f"leave it out, or choose an estimator that does: {others}"
             )
+        if settings.searches and not chosen.rehearses:
+            others = ", ".join(other for other, choice in ESTIMATORS.items() if choice.rehearses)
+            raise UsageError(
+                f"operators, acquisition: '{name}' learns from what it draws alone; "
+                f"leave them out, or choose an estimator that learns from any molecule: {others}"
+            )
         if settings.budget is None and settings.max_steps is None and settings.max_hours is None:
             settings = settings.model_copy(update={"budget": _DEFAULT_BUDGET})
         return settings
+
+    @property
+    def searches(self) -> bool:
+        """Whether anything but the policy proposes or chooses molecules."""
+        return self.operators != "policy" or self.acquisition != "none"
 
     def unread(self) -> list[str]:
         """The settings at something else than their default that change nothing beside the others."""
@@ -195,10 +254,21 @@ class OptimizeSettings(BaseModel):
         idle = {*chosen.ignores, *(SOME.difference(chosen.settings))}
         if "importance" in chosen.settings and self.importance == "v-trace":
             idle.add("baseline")
+        if not self.searches:
+            idle |= {"pool_size", "batch_growth"}
+        if self.acquisition == "none":
+            idle |= {"unscreened", "fingerprints", "surrogate_points"}
+        if not self.replay_rounds:
+            idle.add("replay_batch")
         if not self.diversity:
             idle |= {"purge", "bucket_size", "diversity_min_score"}
         plain = OptimizeSettings.of(estimator=self.estimator)
         return [name for name in sorted(idle) if getattr(self, name) != getattr(plain, name)]
+
+
+def _some_of(text: str, names: Sequence[str]) -> str:
+    """A list of names, without blanks and each once."""
+    return ",".join(dict.fromkeys(_one_of(part.strip(), names) for part in text.split(",")))
 
 
 def _one_of(name: str, names: Sequence[str]) -> str:

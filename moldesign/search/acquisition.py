@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from moldesign.search.choices import Acquisition
 from moldesign.search.surrogate import NOISE, Posterior
-
-#: - greedy: the largest mean;
-#: - ucb: mean + beta sd, with another beta for each choice, so that a batch holds sure and bold ones;
-#: - improvement: expected improvement on the best so far;
-#: - thompson: the largest of a sample, each molecule's by itself;
-#: - information: what the scores of the batch would tell of all candidates;
-#: - random: any.
-Acquisition = Literal["greedy", "ucb", "improvement", "thompson", "information", "random"]
-ACQUISITIONS: tuple[Acquisition, ...] = get_args(Acquisition)
 
 
 def chosen(

@@ -8,6 +8,7 @@ import numpy as np
 
 from moldesign.chem.edits import crossed, edited, recombined
 from moldesign.search.archive import Archive
+from moldesign.search.choices import Origin
 
 #: A child of scored molecules, as canonical SMILES; None where nothing came of it.
 Operator = Callable[[Archive, np.random.Generator], str | None]
@@ -31,21 +32,25 @@ def edit(archive: Archive, generator: np.random.Generator) -> str | None:
 
 
 #: Those that need no policy.
-OPERATORS: dict[str, Operator] = {"crossover": crossover, "recombination": recombination, "edit": edit}
-#: Those that do: what the agent writes, and what it writes on from the beginning of a scored molecule.
-POLICY, PREFIX = "policy", "prefix"
+OPERATORS: dict[Origin, Operator] = {"crossover": crossover, "recombination": recombination, "edit": edit}
 #: Tries for each child that is wanted, at most.
 _TRIES = 4
 
 
-def children(name: str, n: int, archive: Archive, generator: np.random.Generator) -> list[str]:
-    """Up to n different molecules that one of OPERATORS makes, none of them scored yet."""
+def children(
+    name: Origin,
+    n: int,
+    archive: Archive,
+    generator: np.random.Generator,
+    wanted: Callable[[str], bool],
+) -> list[str]:
+    """Up to n different molecules that one of OPERATORS makes and that are wanted."""
     operator = OPERATORS[name]
     found: dict[str, None] = {}
     for _ in range(_TRIES * n):
         if len(found) >= n:
             break
         child = operator(archive, generator)
-        if child is not None and child not in archive:
+        if child is not None and child not in found and wanted(child):
             found[child] = None
     return list(found)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from moldesign.chem.fingerprints import Kind
 from moldesign.chem.molecules import Mol, parse, randomised, reread, to_smiles
 from moldesign.policy.policy import Policy
-from moldesign.search.acquisition import Acquisition, chosen
+from moldesign.rewards.oracle import Evaluation
+from moldesign.search.acquisition import chosen
 from moldesign.search.archive import Archive
 from moldesign.search.bandit import Bandit
-from moldesign.search.operators import POLICY, PREFIX, children
+from moldesign.search.choices import Acquisition, Origin, SurrogateKind
+from moldesign.search.operators import children
 from moldesign.search.surrogate import Surrogate
 
 #: An operator did well whose proposal is among the best so many.
@@ -35,11 +36,11 @@ class Plan:
         max_length: tokens of what the policy writes at most.
     """
 
-    operators: tuple[str, ...]
+    operators: tuple[Origin, ...]
     pool: int
     acquisition: Acquisition | None
     unscreened: float
-    fingerprints: tuple[Kind, ...]
+    fingerprints: tuple[SurrogateKind, ...]
     points: int
     max_length: int
 
@@ -55,7 +56,7 @@ class Proposal:
 
     smiles: str
     text: str
-    origin: str
+    origin: Origin
     mol: Mol
 
 
@@ -74,22 +75,52 @@ class Proposals:
         self.bandit = Bandit(plan.operators)
         self.generator = np.random.default_rng([seed, 4])
         self.drawn = 0
+        #: Proposed, and not scored yet.
+        self._open: dict[str, Proposal] = {}
 
     def propose(self, n: int) -> list[Proposal]:
-        """n molecules to score, none of them scored yet; fewer where no more are found."""
+        """n molecules to score, none of them proposed before; fewer where no more are found."""
+        batch = self._written(4 * n)[:n] if len(self.archive) < n else self._chosen(n)
+        self._open |= {one.smiles: one for one in batch}
+        return batch
+
+    def take_in(self, evaluations: Iterable[Evaluation]) -> None:
+        """Learn what came of molecules, proposed here or not."""
+        scored, joined = Counter[str](), Counter[str]()
+        found: list[tuple[Proposal, float]] = []
+        for one in evaluations:
+            proposal = self._open.pop(one.smiles, None)
+            if one.status in ("invalid", "unpaid") or one.smiles in self.archive:
+                continue
+            if not np.isfinite(one.score):
+                self.archive.add_failed(one.smiles)
+                continue
+            if proposal is None:
+                proposal = Proposal(one.smiles, one.smiles, "policy", reread(one.smiles))
+            scored[proposal.origin] += 1
+            joined[proposal.origin] += self.archive.add(one.smiles, one.score) < _BEST
+            found.append((proposal, one.score))
+        self.bandit.learn({name: (scored[name], joined[name]) for name in scored})
+        if self.surrogate is not None:
+            proposals, scores = [one for one, _ in found], [score for _, score in found]
+            self.surrogate.add(
+                [one.smiles for one in proposals], [one.mol for one in proposals], scores, self.generator
+            )
+
+    def forget_open(self) -> None:
+        """Nothing that was proposed and is not scored yet will be."""
+        self._open.clear()
+
+    def _chosen(self, n: int) -> list[Proposal]:
         plan = self.plan
-        if len(self.archive) < n:
-            # There is nothing to breed from, and nothing to foretell by.
-            return self._written(4 * n)[:n]
-        quotas = self.bandit.quotas(plan.pool, self.generator)
         pool: dict[str, Proposal] = {}
-        for name, quota in quotas.items():
-            for one in self._proposed(name, quota):
+        for name, quota in self.bandit.quotas(plan.pool, self.generator).items():
+            for one in self._proposed(cast("Origin", name), quota):
                 pool.setdefault(one.smiles, one)
         found = list(pool.values())
-        if self.surrogate is None:
+        if self.surrogate is None or plan.acquisition is None:
             return [found[i] for i in self.generator.permutation(len(found))[:n]]
-        own = [one for one in found if one.origin == POLICY][: round(plan.unscreened * n)]
+        own = [one for one in found if one.origin == "policy"][: round(plan.unscreened * n)]
         kept = {one.smiles for one in own}
         rest = [one for one in found if one.smiles not in kept]
         if not rest:
@@ -97,40 +128,20 @@ class Proposals:
         posterior = self.surrogate.expect(
             [one.mol for one in rest], covariance=plan.acquisition == "information"
         )
-        assert plan.acquisition is not None
         places = chosen(
             plan.acquisition, posterior, n - len(own), best=self.archive.best(), generator=self.generator
         )
         return [*own, *(rest[i] for i in places)]
 
-    def take_in(self, proposals: Sequence[Proposal], scores: Sequence[float]) -> None:
-        """Learn what came of proposals; a score that is no number is one that could not be had."""
-        scored, joined = Counter[str](), Counter[str]()
-        good: list[tuple[Proposal, float]] = []
-        for one, score in zip(proposals, scores, strict=True):
-            if one.smiles in self.archive:
-                continue
-            if not np.isfinite(score):
-                self.archive.add_failed(one.smiles)
-                continue
-            scored[one.origin] += 1
-            joined[one.origin] += self.archive.add(one.smiles, score) < _BEST
-            good.append((one, score))
-        self.bandit.learn({name: (scored[name], joined[name]) for name in scored})
-        if self.surrogate is not None:
-            self.surrogate.add(
-                [one.smiles for one, _ in good],
-                [one.mol for one, _ in good],
-                [score for _, score in good],
-                self.generator,
-            )
+    def _is_new(self, smiles: str) -> bool:
+        return smiles not in self.archive and smiles not in self._open
 
-    def _proposed(self, name: str, n: int) -> list[Proposal]:
-        if name == POLICY:
+    def _proposed(self, name: Origin, n: int) -> list[Proposal]:
+        if name == "policy":
             return self._written(n)
-        if name == PREFIX:
+        if name == "prefix":
             return self._written(n, begun=True)
-        made = children(name, n, self.archive, self.generator)
+        made = children(name, n, self.archive, self.generator, self._is_new)
         # What the policy cannot write it cannot learn from.
         return [
             Proposal(text, text, name, reread(text)) for text in made if self._agent.tokenizer.knows(text)
@@ -142,6 +153,8 @@ class Proposals:
         Args:
             begun: whether they go on from the beginnings of good ones.
         """
+        if not n:
+            return []
         beginnings = self._beginnings(n) if begun else None
         drawn = self._agent.draw(
             n, seed=self._seed, first_index=self.drawn, max_length=self.plan.max_length, beginnings=beginnings
@@ -153,8 +166,8 @@ class Proposals:
             if mol is None:
                 continue
             smiles = to_smiles(mol)
-            if smiles not in self.archive:
-                found.setdefault(smiles, Proposal(smiles, text, PREFIX if begun else POLICY, mol))
+            if self._is_new(smiles):
+                found.setdefault(smiles, Proposal(smiles, text, "prefix" if begun else "policy", mol))
         return list(found.values())
 
     def _beginnings(self, n: int) -> list[list[int]]:
@@ -163,10 +176,9 @@ class Proposals:
         found: list[list[int]] = []
         for place in self.archive.parents(n, self.generator):
             text = randomised(self.archive.mol(place), int(self.generator.integers(2**31)))
-            if not tokenizer.knows(text):
-                text = self.archive.smiles[place]
-            tokens = tokenizer.encode(text)[:-1]
-            found.append(tokens[: int(self.generator.integers(1, len(tokens) + 1))])
+            known = tokenizer.knows(text)
+            tokens = tokenizer.encode(text)[:-1] if known else []
+            found.append(tokens[: int(self.generator.integers(len(tokens) + 1))])
         return found
 
     def state(self) -> dict[str, Any]:
@@ -177,6 +189,7 @@ class Proposals:
             "bandit": self.bandit.state(),
             "generator": self.generator.bit_generator.state,
             "drawn": self.drawn,
+            "open": [(one.smiles, one.text, one.origin) for one in self._open.values()],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -187,3 +200,6 @@ class Proposals:
         self.bandit.restore(state["bandit"])
         self.generator.bit_generator.state = state["generator"]
         self.drawn = state["drawn"]
+        self._open = {
+            smiles: Proposal(smiles, text, origin, reread(smiles)) for smiles, text, origin in state["open"]
+        }

@@ -26,6 +26,7 @@ class Unpaid:
     smiles, status, score = "CCC", "unpaid", math.nan
     raw = shaped = (math.nan, math.nan)
     reason = None
+    origin = ""
     call: int | None = None
 
 
@@ -56,7 +57,7 @@ def test_the_table_has_a_column_for_each_component(tmp_path: Path) -> None:
         ledger.add([row(1, "CCO", 0.25), failed(2, "CCN")], step=0)
         table = ledger.read()
     assert list(table.columns) == [
-        "call", "step", "time", "smiles", "status", "score", "reason",
+        "call", "step", "time", "smiles", "status", "score", "reason", "origin",
         "qed_raw", "qed_score", "weight", "weight_score",
     ]  # fmt: skip
     assert table["qed_raw"].tolist()[0] == 0.25
@@ -268,20 +269,25 @@ def test_a_call_is_paid_and_no_longer_reserved_in_one(tmp_path: Path) -> None:
         assert (ledger.calls, ledger.reserved()) == (1, ["CC"])
 
 
-def test_a_ledger_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", [1, 2])
+def test_a_ledger_of_an_older_layout_is_brought_up_to_date(tmp_path: Path, layout: int) -> None:
     path = tmp_path / "ledger.sqlite"
     with Ledger(path, ["qed", "mw"]) as ledger:
         ledger.add([row(1, "C")], step=1)
     connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE reserved")
-    connection.execute("PRAGMA user_version=1")
+    if layout < 2:
+        connection.execute("DROP TABLE reserved")
+    connection.execute("ALTER TABLE calls DROP COLUMN origin")
+    connection.execute(f"PRAGMA user_version={layout}")
     connection.commit()
     connection.close()
     with Ledger.read_only(path) as old:
-        assert (old.calls, old.reserved()) == (1, [])
+        assert (old.calls, old.reserved(), old.rows()[0].origin) == (1, [], "")
     with Ledger(path, ["qed", "mw"]) as ledger:
         ledger.reserve(["CC"], step=2)
         assert ([one.smiles for one in ledger.rows()], ledger.reserved()) == (["C"], ["CC"])
+        ledger.add([row(2, "CC", origin="edit")], step=2)
+        assert [one.origin for one in ledger.rows()] == ["", "edit"]
 
 
 @pytest.mark.parametrize(

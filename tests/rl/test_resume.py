@@ -75,6 +75,15 @@ def in_full_precision(path: Path, **options: Any) -> tuple[Policy, Provenance]:
     return Policy(policy.network, policy.tokenizer, half_precision=False), provenance
 
 
+SEARCH: dict[str, Any] = {
+    "operators": "policy,prefix,crossover,recombination,edit",
+    "acquisition": "ucb",
+    "pool_size": 60,
+    "fingerprints": "ecfp4,topological_torsion",
+    "replay_rounds": 1,
+    "replay_batch": 8,
+    "replay_randomised": True,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     **{name: {"estimator": name} for name in ESTIMATORS if name != "exact"},
     "moving average, one after the other": {"estimator": "reinforce", "baseline": "moving-average"},
@@ -82,6 +91,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "overlap": {"estimator": "tb", "overlap": True},
     "overlap, critic": {"estimator": "off-policy", "overlap": True, "baseline": "value"},
     "full precision": {"estimator": "ppo", "learning_rate": 0.01},
+    "search": {**SEARCH, "estimator": "tb", "batch_growth": 0.2, "surrogate_points": 60},
+    "search, overlap": {**SEARCH, "estimator": "dap", "overlap": True},
 }
 
 

@@ -32,6 +32,9 @@ def test_a_run_without_a_limit_gets_a_budget() -> None:
         ({"baseline": "leave-two-out"}, "setting 'baseline': .*one of none, moving"),
         ({"importance": "vtrace"}, "setting 'importance': .*one of truncated"),
         ({"batch_size": "many"}, r"setting 'batch_size'.*'many'"),
+        ({"operators": "policy,cross"}, "setting 'operators': .*one of policy, prefix, crossover"),
+        ({"acquisition": "usb"}, "setting 'acquisition': .*one of none, greedy, ucb"),
+        ({"fingerprints": "ecfp4,maccs"}, "setting 'fingerprints': .*one of ecfp4"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, Any], message: str) -> None:
@@ -82,6 +85,16 @@ def test_replay_that_an_estimator_has_no_use_for_is_refused(values: dict[str, An
         OptimizeSettings.of(**values)
 
 
+def test_only_what_learns_from_any_molecule_gets_those_of_others() -> None:
+    chosen = OptimizeSettings.of(estimator="tb", operators="policy, edit,policy", acquisition="ucb")
+    assert chosen.operators == "policy,edit"
+    assert chosen.searches
+    assert not OptimizeSettings.of(estimator="ppo").searches
+    for settings in ({"operators": "policy,edit"}, {"acquisition": "greedy"}):
+        with pytest.raises(UsageError, match=r"'ppo' learns from what it draws alone; .*: dap, ahc, hill"):
+            OptimizeSettings.of(estimator="ppo", **settings)
+
+
 def test_stored_trajectories_are_drawn_evenly() -> None:
     settings = OptimizeSettings.of(estimator="off-policy")
     assert (settings.replay_keep, settings.replay_weights) == ("recent", "uniform")
@@ -97,6 +110,9 @@ def test_stored_trajectories_are_drawn_evenly() -> None:
         ({"estimator": "off-policy", "baseline": "none"}, []),
         ({"estimator": "augmented-memory", "diversity": False, "bucket_size": 5}, ["bucket_size"]),
         ({"estimator": "exact", "batch_size": 8}, ["batch_size"]),
+        ({"pool_size": 9, "unscreened": 0.5, "replay_batch": 3}, ["pool_size", "replay_batch", "unscreened"]),
+        ({"operators": "edit", "pool_size": 9, "unscreened": 0.5}, ["unscreened"]),
+        ({"acquisition": "ucb", "pool_size": 9, "unscreened": 0.5}, []),
     ],
 )
 def test_what_changes_nothing_is_named(values: dict[str, Any], idle: list[str]) -> None:

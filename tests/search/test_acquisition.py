@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from moldesign.search.acquisition import ACQUISITIONS, Acquisition, chosen, expected_improvement, informative
+from moldesign.search.acquisition import chosen, expected_improvement, informative
+from moldesign.search.choices import ACQUISITIONS, Acquisition
 from moldesign.search.surrogate import NOISE, Posterior
 
 

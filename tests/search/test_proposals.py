@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from moldesign.chem.molecules import canonical, read
 from moldesign.language.tokenizer import tokenize
 from moldesign.policy.checkpoint import load_policy
 from moldesign.policy.policy import Policy
-from moldesign.search.operators import OPERATORS, POLICY, PREFIX
+from moldesign.rewards.oracle import Evaluation
+from moldesign.search.choices import ORIGINS, Acquisition
+from moldesign.search.operators import OPERATORS
 from moldesign.search.proposals import Plan, Proposal, Proposals
 
 PLAN = Plan(
-    operators=(POLICY, PREFIX, *OPERATORS),
+    operators=ORIGINS,
     pool=200,
     acquisition="ucb",
     unscreened=0.25,
@@ -37,12 +40,16 @@ def score(proposal: Proposal) -> float:
     return float(tanimoto(target, [fingerprint(proposal.mol, "ecfp4")])[0])
 
 
+def evaluations(proposals: Iterable[Proposal]) -> list[Evaluation]:
+    return [Evaluation(one.smiles, "scored", score(one)) for one in proposals]
+
+
 def searched(proposals: Proposals, steps: int, n: int = 16) -> list[Proposal]:
     """What was proposed in so many steps, each step's scores learned."""
     everything: list[Proposal] = []
     for _ in range(steps):
         batch = proposals.propose(n)
-        proposals.take_in(batch, [score(one) for one in batch])
+        proposals.take_in(evaluations(batch))
         everything.extend(batch)
     return everything
 
@@ -52,7 +59,7 @@ def test_each_molecule_is_proposed_once_and_as_it_was_written(policy: Policy) ->
     assert len({one.smiles for one in found}) == len(found)
     assert all(canonical(one.text) == one.smiles for one in found)
     assert all(policy.tokenizer.knows(one.text) for one in found)
-    assert {POLICY, *OPERATORS} <= {one.origin for one in found} <= {*PLAN.operators}
+    assert {"policy", *OPERATORS} <= {one.origin for one in found} <= {*PLAN.operators}
 
 
 def test_some_of_each_batch_is_what_the_policy_wants(policy: Policy) -> None:
@@ -60,26 +67,28 @@ def test_some_of_each_batch_is_what_the_policy_wants(policy: Policy) -> None:
     proposals = Proposals(replace(PLAN, acquisition="greedy"), policy, seed=0)
     searched(proposals, 6)
     origins = Counter(one.origin for one in proposals.propose(16))
-    assert origins[POLICY] >= 4
+    assert origins["policy"] >= 4
 
 
 def test_what_has_failed_is_not_proposed_again(policy: Policy) -> None:
     proposals = Proposals(PLAN, policy, seed=0)
     first = proposals.propose(16)
-    proposals.take_in(first, [np.nan] * 8 + [0.5] * (len(first) - 8))
-    assert len(proposals.archive) == len(first) - 8
+    failed = [Evaluation(one.smiles, "failed", np.nan, reason="no value") for one in first[:4]]
+    unpaid = [Evaluation(one.smiles, "unpaid", np.nan) for one in first[4:5]]
+    proposals.take_in([*failed, *unpaid, *evaluations(first[5:])])
+    assert len(proposals.archive) == len(first) - 5
     others = [one for _ in range(5) for one in proposals.propose(16)]
-    assert not {one.smiles for one in first} & {one.smiles for one in others}
+    assert not {one.smiles for one in first if one is not first[4]} & {one.smiles for one in others}
 
 
 def test_beginnings_are_those_of_good_molecules(policy: Policy) -> None:
-    proposals = Proposals(replace(PLAN, operators=(PREFIX,), acquisition=None, pool=60), policy, seed=0)
+    proposals = Proposals(replace(PLAN, operators=("prefix",), acquisition=None, pool=60), policy, seed=0)
     # Only one molecule is worth going on from: each of its texts begins in one of few ways.
     proposals.archive.add("NCCCCCCCCO", 1.0)
     for text in ("CC", "CCC", "CCCC"):
         proposals.archive.add(text, 0.0)
     found = proposals.propose(4)
-    assert {one.origin for one in found} == {PREFIX}
+    assert {one.origin for one in found} == {"prefix"}
     for one in found:
         assert tokenize(one.text)[0] in "NCO"
 
@@ -89,7 +98,7 @@ def test_the_search_finds_more_than_the_policy_writes(policy: Policy) -> None:
     for name, plan in {
         "search": PLAN,
         "no surrogate": replace(PLAN, acquisition=None),
-        "policy": replace(PLAN, operators=(POLICY,), acquisition=None),
+        "policy": replace(PLAN, operators=("policy",), acquisition=None),
     }.items():
         runs = [searched(Proposals(plan, policy, seed), 12) for seed in range(2)]
         best = [np.sort([score(one) for one in found])[-10:].mean() for found in runs]
@@ -99,10 +108,13 @@ def test_the_search_finds_more_than_the_policy_writes(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("acquisition", ["ucb", "thompson", "information", None])
-def test_a_search_goes_on_from_its_state(policy: Policy, acquisition: str | None) -> None:
-    plan = replace(PLAN, acquisition=acquisition, points=60)  # type: ignore[arg-type]
+def test_a_search_goes_on_from_its_state(policy: Policy, acquisition: Acquisition | None) -> None:
+    plan = replace(PLAN, acquisition=acquisition, points=60)
     whole, other = Proposals(plan, policy, seed=3), Proposals(plan, policy, seed=3)
     searched(whole, 7)
+    under_way = whole.propose(16)
     other.restore(whole.state())
+    for one in (whole, other):
+        one.take_in(evaluations(under_way))
     first, second = (searched(one, 4) for one in (whole, other))
     assert [(one.text, one.origin) for one in first] == [(one.text, one.origin) for one in second]
