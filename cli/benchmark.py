@@ -19,6 +19,7 @@ from moldesign.cli.options import (
     refuse_existing,
     set_threads,
 )
+from moldesign.errors import UsageError
 
 if TYPE_CHECKING:
     from moldesign.benchmarks.speed import Bench
@@ -171,6 +172,62 @@ def estimators(
             _show_rows(found["signal"]["rows"])
     if plot is not None:
         draw_variances(rows, plot)
+
+
+@app.command()
+def pmo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the runs: one JSON a run.")],
+    tasks: Annotated[
+        str, typer.Option("--tasks", help="Between commas; all, or tuning: zaleplon_mpo and perindopril_mpo.")
+    ] = "all",
+    seeds: Annotated[str, typer.Option("--seeds", help="Between commas.")] = "0",
+    preset: Annotated[
+        str, typer.Option("--preset", help="Between commas: efficient, reinvent, genetic-gfn, gp-bo.")
+    ] = "efficient",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time.")] = 1,
+    calls: Annotated[int, typer.Option("--calls", min=1, help="Oracle calls of a run.")] = 10_000,
+    prior: Annotated[str, typer.Option("--prior", help="Name of a prior, or a policy file.")] = "zinc250k",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of each run.")] = 1,
+    json_line: JsonFlag = False,
+) -> None:
+    """Measure how few oracle calls a way of optimising needs: PMO's area under the ten best.
+
+    A run whose file is in the folder is not run again.
+
+    Example: moldesign benchmark pmo --tasks zaleplon_mpo --calls 300 -o pmo
+    """
+    from moldesign.benchmarks.pmo import read_runs, runs_of, summarise
+    from moldesign.benchmarks.results import write_result_of
+    from moldesign.benchmarks.runs import perform
+
+    numbers = [part.strip() for part in seeds.split(",")]
+    if not all(part.isdecimal() for part in numbers):
+        raise UsageError(f"--seeds '{seeds}': write seeds as 0,1,2")
+    names = [part.strip() for part in preset.split(",")]
+    runs = runs_of(tasks, [int(part) for part in numbers], names, calls=calls, prior=prior)
+    read_runs(out)  # before an hour is spent
+    failures = perform(runs, out, jobs=jobs, threads=threads, tell=lambda line: typer.echo(line, err=True))
+    rows = summarise(read_runs(out))
+    write_result_of(out / "summary.json", ["moldesign"], {"rows": rows, "failed": failures})
+    if json_line:
+        typer.echo(json.dumps(rows))
+    else:
+        _show_sums(rows)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _show_sums(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A column a preset: AUC top-10 of each task, and their sum."""
+    table = Table("task", *(row["preset"] for row in rows))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for task in dict.fromkeys(task for row in rows for task in row["tasks"]):
+        table.add_row(task, *(f"{row['tasks'][task]:.3f}" if task in row["tasks"] else "" for row in rows))
+    table.add_section()
+    table.add_row("sum", *(f"{row['sum']:.3f}" for row in rows))
+    table.add_row("minutes a run", *(f"{row['minutes']:.1f}" for row in rows))
+    Console().print(table)
 
 
 def _tell_row(row: Mapping[str, Any]) -> None:

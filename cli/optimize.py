@@ -26,6 +26,7 @@ from moldesign.cli.running import (
     watching,
 )
 from moldesign.errors import UsageError, nearest
+from moldesign.rl.presets import settings_of
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.settings import build, parse_toml, read_text
 
@@ -50,6 +51,12 @@ def optimize(
         str | None,
         typer.Option(
             "--oracle-cmd", help="Score with a command that speaks JSON lines, in place of an objective."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", help="Settings that belong together: efficient, reinvent, genetic-gfn or gp-bo."
         ),
     ] = None,
     sdf: SdfOption = False,
@@ -78,7 +85,8 @@ def optimize(
         from moldesign.rewards.trust import trust_command
 
         trust_command(oracle_cmd)
-    chosen = OptimizeSettings.of(**{**given.get("settings", {}), **settings})
+    together = settings_of(preset) if preset else {}
+    chosen = OptimizeSettings.of(**{**together, **given.get("settings", {}), **settings})
     if idle := chosen.unread():
         typer.echo(
             f"moldesign: nothing reads {', '.join(idle)} here (estimator {chosen.estimator})", err=True

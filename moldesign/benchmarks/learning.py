@@ -11,14 +11,11 @@ import argparse
 import itertools
 import json
 import math
-import multiprocessing
 import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +29,10 @@ from matplotlib.figure import Figure
 
 from moldesign.assets import prior_path
 from moldesign.benchmarks.results import write_result
-from moldesign.errors import DataError, MoldesignError, ResourceError, UsageError, nearest
+from moldesign.benchmarks.runs import EVERY, auc, perform
+from moldesign.errors import DataError, MoldesignError, UsageError, nearest
 from moldesign.records.figures import BEST, WINDOW, learning_curve
-from moldesign.records.files import write_error, write_text, writing
+from moldesign.records.files import writing
 from moldesign.rewards.curves import FORMATS, require_format
 from moldesign.rewards.loading import load_objective
 from moldesign.rl.choices import ESTIMATORS
@@ -69,8 +67,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "reinforce-greedy": {"estimator": "reinforce", "baseline": "greedy"},
 }
 
-#: Calls from one point of a curve to the next.
-EVERY = 100
 #: Calls that the mean score at the beginning and at the end is over.
 ENDS = 300
 #: A row learns if chance alone gives such a gain with less than this probability.
@@ -161,69 +157,69 @@ class Task:
             "settings": dict(self.settings),
         }
 
+    def measure(self) -> dict[str, Any]:
+        """The figures of one run. Times apart, the same on every call.
 
-def measure(task: Task) -> dict[str, Any]:
-    """The figures of one run. Times apart, the same on every call.
+        - `auc_top10`: see there. `top10`: mean score of the ten best at the end.
+        - `mean`, `mean_first`, `mean_last`: mean score of all calls, of the first and of the last ENDS.
+        - `curve`: at every EVERY calls, and at the last: mean of the ten best so far, of the last
+          WINDOW calls.
+        - `valid`: share of what was drawn. `rolled_back`: how often the guard took the agent back.
+        - `seconds`: of the whole run, loading and all; `milliseconds_a_call`: of its loop.
+        """
+        started = time.monotonic()
+        reports: list[StepReport] = []
+        run = optimize(
+            self.objective,
+            prior=self.prior,
+            progress=reports.append,
+            export={"nearest_for": 0},
+            budget=self.calls,
+            seed=self.seed,
+            **self.settings,
+        )
+        seconds = time.monotonic() - started
+        loop = run.timeline[run.timeline["phase"] != "workers"]["seconds"].sum()
+        scores = run.ledger.sort_values("call")["score"]
+        whole = learning_curve(run.ledger)
+        n = len(whole)
+        points = whole[(whole["call"] % EVERY == 0) | (whole["call"] == n)]
+        calls = points["call"].tolist()
+        best, recent = (
+            points["mean_best_10"].fillna(0.0).tolist(),
+            points["mean_last_100"].fillna(0.0).tolist(),
+        )
+        return {
+            **self.facts(),
+            "calls": n,
+            "steps": len(reports),
+            "stopped_by": run.stopped_by,
+            "auc_top10": _rounded(auc(calls, best, self.calls)),
+            "top10": _rounded(best[-1] if best else 0.0),
+            "mean": _rounded(scores.mean()),
+            "mean_first": _rounded(scores.head(ENDS).mean()),
+            "mean_last": _rounded(scores.tail(ENDS).mean()),
+            "valid": _rounded(statistics.fmean(report.valid for report in reports)),
+            "rolled_back": sum(report.rolled_back for report in reports),
+            "seconds": round(seconds, 1),
+            "milliseconds_a_call": round(1000 * float(loop) / max(n, 1), 2),
+            "threads": torch.get_num_threads(),
+            "curve": {
+                "calls": calls,
+                "mean_best_10": [_rounded(value) for value in best],
+                "mean_last_100": [_rounded(value) for value in recent],
+            },
+        }
 
-    - `auc_top10`: see there. `top10`: mean score of the ten best at the end.
-    - `mean`, `mean_first`, `mean_last`: mean score of all calls, of the first and of the last ENDS.
-    - `curve`: at every EVERY calls, and at the last: mean of the ten best so far, of the last WINDOW calls.
-    - `valid`: share of what was drawn. `rolled_back`: how often the guard took the agent back.
-    - `seconds`: of the whole run, loading and all; `milliseconds_a_call`: of its loop.
-    """
-    started = time.monotonic()
-    reports: list[StepReport] = []
-    run = optimize(
-        task.objective,
-        prior=task.prior,
-        progress=reports.append,
-        export={"nearest_for": 0},
-        budget=task.calls,
-        seed=task.seed,
-        **task.settings,
-    )
-    seconds = time.monotonic() - started
-    loop = run.timeline[run.timeline["phase"] != "workers"]["seconds"].sum()
-    scores = run.ledger.sort_values("call")["score"]
-    whole = learning_curve(run.ledger)
-    n = len(whole)
-    points = whole[(whole["call"] % EVERY == 0) | (whole["call"] == n)]
-    calls = points["call"].tolist()
-    best, recent = points["mean_best_10"].fillna(0.0).tolist(), points["mean_last_100"].fillna(0.0).tolist()
-    return {
-        **task.facts(),
-        "calls": n,
-        "steps": len(reports),
-        "stopped_by": run.stopped_by,
-        "auc_top10": _rounded(auc_top10(calls, best, task.calls)),
-        "top10": _rounded(best[-1] if best else 0.0),
-        "mean": _rounded(scores.mean()),
-        "mean_first": _rounded(scores.head(ENDS).mean()),
-        "mean_last": _rounded(scores.tail(ENDS).mean()),
-        "valid": _rounded(statistics.fmean(report.valid for report in reports)),
-        "rolled_back": sum(report.rolled_back for report in reports),
-        "seconds": round(seconds, 1),
-        "milliseconds_a_call": round(1000 * float(loop) / max(n, 1), 2),
-        "threads": torch.get_num_threads(),
-        "curve": {
-            "calls": calls,
-            "mean_best_10": [_rounded(value) for value in best],
-            "mean_last_100": [_rounded(value) for value in recent],
-        },
-    }
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f"{self.row}, {self.objective}, seed {self.seed}"
 
-
-def auc_top10(calls: Sequence[int], mean_best_10: Sequence[float], budget: int) -> float:
-    """The area under the mean of the ten best over the calls, by trapezoids, as a share of the budget.
-
-    The curve begins at (0, 0); what a run left of its budget counts at what it ended with. Gao et al. 2022,
-    Sample efficiency matters, section 2.2, and its code, which looks every 100 calls.
-
-    Args:
-        calls: rising, of each point. mean_best_10: at each point.
-    """
-    x, y = [0, *calls], [0.0, *mean_best_10]
-    return float(np.trapezoid(y, x) + (budget - x[-1]) * y[-1]) / budget
+    def said(self, figures: Mapping[str, Any]) -> str:
+        """They in a few words."""
+        means = f"mean {figures['mean_first']} to {figures['mean_last']}"
+        return f"AUC top-10 {figures['auc_top10']}, {means}, {figures['seconds']} s"
 
 
 def _rounded(value: float) -> float | None:
@@ -291,75 +287,6 @@ def read_runs(
                 )
         found.append(facts)
     return found
-
-
-def perform(
-    tasks: Sequence[Task],
-    folder: Path,
-    *,
-    jobs: int,
-    threads: int,
-    tell: Callable[[str], None] = lambda _: None,
-) -> list[str]:
-    """Run each task that has no file in the folder, and write it; what went wrong with those that failed.
-
-    A run that fails (its training is no longer finite, ...) keeps no other from running.
-
-    Args:
-        jobs: runs at a time, each in a process of its own; 1: within this one.
-        threads: of torch, for each run.
-
-    Raises:
-        ResourceError: a process was killed, such as for its memory.
-        UsageError: a file cannot be written.
-    """
-    left = [task for task in tasks if not task.path(folder).exists()]
-    failures: list[str] = []
-
-    def done(outcome: tuple[str, bool], number: int) -> None:
-        line, ended_well = outcome
-        tell(f"{number} of {len(left)}: {line}")
-        if not ended_well:
-            failures.append(line)
-
-    if jobs == 1:
-        torch.set_num_threads(threads)
-        for number, task in enumerate(left, 1):
-            done(_perform_one(task, folder), number)
-        return failures
-    # Spawned: a fork of a process in which torch has threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(threads,))
-    try:
-        futures: list[Future[tuple[str, bool]]] = [pool.submit(_perform_one, task, folder) for task in left]
-        for number, future in enumerate(as_completed(futures), 1):
-            done(future.result(), number)
-    except BrokenProcessPool:
-        raise ResourceError(
-            "a process was killed, for its memory perhaps: ask for fewer --jobs, and what is done is kept"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return failures
-
-
-def _perform_one(task: Task, folder: Path) -> tuple[str, bool]:
-    """Run a task and write its file; a line that says what came of it, and whether it ended well."""
-    name = f"{task.row}, {task.objective}, seed {task.seed}"
-    path = task.path(folder)
-    try:
-        facts = measure(task)
-    except MoldesignError as error:
-        return f"{name}: {error}", False
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(path.parent, error) from None
-    write_text(path, json.dumps(facts) + "\n")
-    return (
-        f"{name}: AUC top-10 {facts['auc_top10']}, mean {facts['mean_first']} to {facts['mean_last']}, "
-        f"{facts['seconds']} s"
-    ), True
 
 
 # -- what they say -------------------------------------------------------------------------------------
@@ -455,7 +382,8 @@ def student_tail(t: float, degrees: float) -> float:
 def draw_learning(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write the learning curves: a column an objective, means over the seeds, bands of one deviation.
 
-    Above the mean of the ten best so far, below the mean of the last WINDOW calls.
+    Above the mean of the ten best so far, below the mean of the last
+          WINDOW calls.
 
     Args:
         path: its suffix, one of FORMATS, says what kind of figure.

@@ -22,7 +22,7 @@ from moldesign.rl.preferences import Preference
 from moldesign.rl.run import Run
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import Watch
-from moldesign.search.choices import Acquisition, Origin, SurrogateKind
+from moldesign.search.choices import Acquisition, SurrogateKind, operator_shares
 from moldesign.search.proposals import Plan, Proposals
 
 #: Molecules of a batch that grows, at first.
@@ -184,7 +184,7 @@ class Course:
 
 def _plan(settings: OptimizeSettings) -> Plan:
     return Plan(
-        operators=cast("tuple[Origin, ...]", (*settings.operators.split(","),)),
+        operators=operator_shares(settings.operators),
         pool=settings.pool_size,
         acquisition=None if settings.acquisition == "none" else cast("Acquisition", settings.acquisition),
         unscreened=settings.unscreened,

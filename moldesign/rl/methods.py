@@ -164,7 +164,10 @@ class Method:
         if not fresh:
             return [*rows]
         tokens = self.agent.encode([text for text in texts if text is not None])
-        by_prior, by_agent = self.prior.score(tokens).cpu().numpy(), self.agent.score(tokens).cpu().numpy()
+        # Reading is what this costs: what no loss looks at is NaN.
+        unknown = np.full(tokens.shape, np.nan, dtype=np.float32)
+        by_prior = self.prior.score(tokens).cpu().numpy() if self.recipe.prior else unknown
+        by_agent = self.agent.score(tokens).cpu().numpy() if self._weighted else unknown
         lengths = (tokens != PAD_INDEX).sum(1).tolist()
         out = [*rows]
         for place, i in enumerate(fresh):

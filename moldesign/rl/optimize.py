@@ -13,6 +13,7 @@ from moldesign.records.timeline import Timeline
 from moldesign.rl.course import Course
 from moldesign.rl.memory import Remembered
 from moldesign.rl.opening import open_run, reopen_run
+from moldesign.rl.presets import settings_of
 from moldesign.rl.rollout import as_remembered, rewarded
 from moldesign.rl.run import Run
 from moldesign.rl.settings import OptimizeSettings
@@ -28,6 +29,7 @@ def optimize(
     should_stop: Callable[[], bool] = lambda: False,
     export: dict[str, Any] | None = None,
     clock: Timeline | None = None,
+    preset: str | None = None,
     **settings: Any,
 ) -> Run:
     """Optimise molecules; the run, with `candidates` (best first) and `ledger` (every call) as tables.
@@ -41,14 +43,16 @@ def optimize(
         should_stop: asked once a step; True ends the run, everything found so far exported.
         export: options of `Exports.candidates` (sdf, nearest_for).
         clock: a Timeline(PHASES) of one's own, to look at while the loop runs.
-        settings: the fields of OptimizeSettings: budget, seed, estimator, batch_size, ...
+        preset: settings that belong together, by name (`moldesign.rl.presets`).
+        settings: the fields of OptimizeSettings, which go before those of the preset: budget, seed,
+            estimator, batch_size, ...
 
     Raises:
         UsageError: an unknown name or setting, or settings that exclude each other.
         CheckpointError: the prior cannot be read, or `out` exists.
         RewardError: the objective cannot score. NonFiniteTrainingError: see Update.
     """
-    chosen = OptimizeSettings.of(**settings)
+    chosen = OptimizeSettings.of(**{**(settings_of(preset) if preset else {}), **settings})
     run = open_run(
         objective, prior=prior, out=out, settings=chosen, progress=progress, export=export, clock=clock
     )

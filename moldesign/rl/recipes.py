@@ -37,6 +37,7 @@ class Recipe:
         weigh: gives a rollout its advantages, and teaches the critic; None where the loss needs none.
         critic: what it is to value under these settings.
         distribution: whether the loss needs that of every action.
+        prior: whether it needs what the prior thinks of the actions.
         draw: the batch whose first row has this number; None for independent samples.
         step: how the agent moves; None for one step of the optimizer.
         check: raises UsageError for a prior that it cannot work with; None if it works with any.
@@ -47,6 +48,7 @@ class Recipe:
     weigh: Callable[[Method, Rollout], Rollout] | None = None
     critic: Callable[[OptimizeSettings], Valued] = lambda _: None
     distribution: bool = False
+    prior: bool = True
     draw: Callable[[Method, int, Sequence[Remembered]], Sequences] | None = None
     step: Callable[[Method, Rollout], Learned] | None = None
     check: Callable[[OptimizeSettings, Policy], None] | None = None
@@ -286,7 +288,8 @@ RECIPES: dict[str, Recipe] = {
         )
     ),
     "hill-climb": Recipe(
-        lambda method, rollout: estimators.hill_climb(rollout, top_share=method.settings.top_share)
+        lambda method, rollout: estimators.hill_climb(rollout, top_share=method.settings.top_share),
+        prior=False,
     ),
     "augmented-memory": Recipe(lambda method, rollout: estimators.dap(rollout, sigma=method.settings.sigma)),
     "tb": Recipe(
@@ -294,6 +297,7 @@ RECIPES: dict[str, Recipe] = {
             rollout, method.log_z, sigma=method.settings.sigma
         ),
         _with_log_z,
+        prior=False,
     ),
     "group": Recipe(lambda _, rollout: estimators.reinforce(rollout), _by_group),
     "off-policy": Recipe(lambda _, rollout: estimators.together(rollout), _by_importance, _if_v_trace),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from moldesign.errors import UsageError, nearest
 from moldesign.rl.choices import BASELINES, ESTIMATORS, IMPORTANCE, SOME
-from moldesign.search.choices import ACQUISITIONS, ORIGINS, SURROGATE_KINDS
+from moldesign.search.choices import ACQUISITIONS, SURROGATE_KINDS, operator_shares
 from moldesign.settings import build
 
 _DEFAULT_BUDGET = 10_000
@@ -122,7 +122,9 @@ class OptimizeSettings(BaseModel):
         description="Temperature of drawing; other than 1 it biases what needs samples of the policy.",
     )
     operators: str = Field(
-        "policy", description="What proposes molecules: any of policy,prefix,crossover,recombination,edit."
+        "policy",
+        description="What proposes molecules: any of policy,prefix,crossover,recombination,edit; with fixed "
+        "shares: policy:4,edit:1.",
     )
     pool_size: int = Field(
         1000, ge=1, le=100_000, description="Proposals a step, if not of the policy alone."
@@ -186,7 +188,8 @@ class OptimizeSettings(BaseModel):
     @field_validator("operators")
     @classmethod
     def _known_operators(cls, names: str) -> str:
-        return _some_of(names, ORIGINS)
+        shares = operator_shares(names)
+        return ",".join(name if share is None else f"{name}:{share:g}" for name, share in shares.items())
 
     @field_validator("fingerprints")
     @classmethod
@@ -246,7 +249,11 @@ class OptimizeSettings(BaseModel):
     @property
     def searches(self) -> bool:
         """Whether anything but the policy proposes or chooses molecules."""
-        return self.operators != "policy" or self.acquisition != "none"
+        return (
+            self.operators.partition(":")[0] != "policy"
+            or "," in self.operators
+            or self.acquisition != "none"
+        )
 
     def unread(self) -> list[str]:
         """The settings at something else than their default that change nothing beside the others."""

@@ -1,11 +1,13 @@
-"""How many proposals each operator makes: more of those whose proposals turn out good."""
+"""How many proposals each operator makes: a fixed share, or the more the better its proposals turn out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from moldesign.search.choices import Origin
 
 #: What is left of a count a step later.
 _MEMORY = 0.97
@@ -21,23 +23,30 @@ class Bandit:
 
     Attributes:
         good, bad: (k,) proposals of each operator that did and did not join the best, fading.
+
+    Args:
+        shares: the operators, and of each its share in any unit, or None for all.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
-        self.good, self.bad = np.ones(len(names)), np.ones(len(names))
+    def __init__(self, shares: Mapping[Origin, float | None]) -> None:
+        self.names = tuple(shares)
+        fixed = np.array([share or 0.0 for share in shares.values()])
+        self._fixed = fixed / fixed.sum() if fixed.any() else None
+        self.good, self.bad = np.ones(len(shares)), np.ones(len(shares))
 
-    def quotas(self, n: int, generator: np.random.Generator) -> dict[str, int]:
+    def quotas(self, n: int, generator: np.random.Generator) -> dict[Origin, int]:
         """How many of n proposals each operator is to make."""
         k = len(self.names)
-        if not k:
-            return {}
+        if self._fixed is not None:
+            # The whole parts add up to n once each sum of shares is rounded.
+            ends = np.rint(np.cumsum(self._fixed) * n).astype(int)
+            return dict(zip(self.names, np.diff(ends, prepend=0).tolist(), strict=True))
         rates = generator.beta(self.good, self.bad)
         shares = _FLOOR / k + (1 - _FLOOR) * rates / rates.sum()
         counts = generator.multinomial(n, shares / shares.sum())
         return dict(zip(self.names, counts.tolist(), strict=True))
 
-    def learn(self, outcomes: Mapping[str, tuple[int, int]]) -> None:
+    def learn(self, outcomes: Mapping[Origin, tuple[int, int]]) -> None:
         """Take in a step: of each operator, how many were scored and how many of them joined the best."""
         self.good, self.bad = 1 + _MEMORY * (self.good - 1), 1 + _MEMORY * (self.bad - 1)
         for i, name in enumerate(self.names):

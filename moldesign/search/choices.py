@@ -12,6 +12,42 @@ from typing import Literal, get_args
 Origin = Literal["policy", "prefix", "crossover", "recombination", "edit"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
+
+def operator_shares(text: str) -> dict[Origin, float | None]:
+    """The operators of a list like `policy,edit`, or `policy:4,edit:1`, in which each has a fixed share.
+
+    Returns:
+        name -> what it has of the proposals, in any unit; None for all where a bandit says.
+
+    Raises:
+        ValueError: an unknown name, one twice, a share that is no positive number, or shares for some only.
+    """
+    found: dict[Origin, float | None] = {}
+    for part in text.split(","):
+        name, colon, share = (piece.strip() for piece in part.partition(":"))
+        known = next((origin for origin in ORIGINS if origin == name), None)
+        if known is None:
+            raise ValueError(
+                f"should be some of {', '.join(ORIGINS)}, such as policy,edit or policy:4,edit:1"
+            )
+        if known in found:
+            raise ValueError(f"names {name} twice")
+        found[known] = _share(share) if colon else None
+    if len({share is None for share in found.values()}) > 1:
+        raise ValueError("gives a share to some and not to all")
+    return found
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < float("inf"):
+        raise ValueError(f"has a share that is no positive number ({text})")
+    return share
+
+
 #: - greedy: the largest mean;
 #: - ucb: mean + beta sd, with another beta for each choice, so that a batch holds sure and bold ones;
 #: - improvement: expected improvement on the best so far;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Plan:
     """How molecules are searched for.
 
     Attributes:
-        operators: names of those that propose.
+        operators: those that propose, and what each has of the proposals; None where a bandit says.
         pool: proposals a step.
         acquisition: what the surrogate chooses by; None: as many are proposed as are scored.
         unscreened: share of a batch that is the policy's own, whatever the surrogate says.
@@ -36,7 +36,7 @@ class Plan:
         max_length: tokens of what the policy writes at most.
     """
 
-    operators: tuple[Origin, ...]
+    operators: Mapping[Origin, float | None]
     pool: int
     acquisition: Acquisition | None
     unscreened: float
@@ -86,7 +86,7 @@ class Proposals:
 
     def take_in(self, evaluations: Iterable[Evaluation]) -> None:
         """Learn what came of molecules, proposed here or not."""
-        scored, joined = Counter[str](), Counter[str]()
+        scored, joined = Counter[Origin](), Counter[Origin]()
         found: list[tuple[Proposal, float]] = []
         for one in evaluations:
             proposal = self._open.pop(one.smiles, None)
@@ -115,7 +115,7 @@ class Proposals:
         plan = self.plan
         pool: dict[str, Proposal] = {}
         for name, quota in self.bandit.quotas(plan.pool, self.generator).items():
-            for one in self._proposed(cast("Origin", name), quota):
+            for one in self._proposed(name, quota):
                 pool.setdefault(one.smiles, one)
         found = list(pool.values())
         if self.surrogate is None or plan.acquisition is None:

@@ -13,15 +13,14 @@ from moldesign.benchmarks import learning
 from moldesign.benchmarks.learning import (
     TUNED,
     Task,
-    auc_top10,
     grid,
     main,
-    perform,
     rows,
     student_tail,
     summarise,
     welch,
 )
+from moldesign.benchmarks.runs import auc, perform
 from moldesign.errors import ResourceError, UsageError
 from moldesign.rl.choices import ESTIMATORS
 from moldesign.rl.settings import OptimizeSettings
@@ -77,12 +76,12 @@ def test_what_is_tuned_goes_for_the_variants_too(monkeypatch: pytest.MonkeyPatch
 
 def test_the_area_under_a_curve_worked_by_hand() -> None:
     # 100 * (0 + 0.4) / 2 + 100 * (0.4 + 0.6) / 2 = 70.
-    assert auc_top10([100, 200], [0.4, 0.6], 200) == pytest.approx(70 / 200)
+    assert auc([100, 200], [0.4, 0.6], 200) == pytest.approx(70 / 200)
     # It ends half-way: 200 more calls at 0.6.
-    assert auc_top10([100, 200], [0.4, 0.6], 400) == pytest.approx((70 + 120) / 400)
+    assert auc([100, 200], [0.4, 0.6], 400) == pytest.approx((70 + 120) / 400)
     # A last point that is not a hundred after the one before.
-    assert auc_top10([100, 150], [0.4, 0.6], 150) == pytest.approx((20 + 25) / 150)
-    assert auc_top10([], [], 100) == 0.0
+    assert auc([100, 150], [0.4, 0.6], 150) == pytest.approx((20 + 25) / 150)
+    assert auc([], [], 100) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,10 @@ def test_a_run_without_a_limit_gets_a_budget() -> None:
         ({"baseline": "leave-two-out"}, "setting 'baseline': .*one of none, moving"),
         ({"importance": "vtrace"}, "setting 'importance': .*one of truncated"),
         ({"batch_size": "many"}, r"setting 'batch_size'.*'many'"),
-        ({"operators": "policy,cross"}, "setting 'operators': .*one of policy, prefix, crossover"),
+        ({"operators": "policy,cross"}, "setting 'operators': .*some of policy, prefix, crossover"),
+        ({"operators": "policy,edit,policy"}, "setting 'operators': .*names policy twice"),
+        ({"operators": "policy:1,edit"}, "setting 'operators': .*a share to some"),
+        ({"operators": "policy:1,edit:-1"}, r"setting 'operators': .*no positive number \(-1\)"),
         ({"acquisition": "usb"}, "setting 'acquisition': .*one of none, greedy, ucb"),
         ({"fingerprints": "ecfp4,maccs"}, "setting 'fingerprints': .*one of ecfp4"),
     ],
@@ -86,8 +89,8 @@ def test_replay_that_an_estimator_has_no_use_for_is_refused(values: dict[str, An
 
 
 def test_only_what_learns_from_any_molecule_gets_those_of_others() -> None:
-    chosen = OptimizeSettings.of(estimator="tb", operators="policy, edit,policy", acquisition="ucb")
-    assert chosen.operators == "policy,edit"
+    chosen = OptimizeSettings.of(estimator="tb", operators="policy: 4, edit:0.50", acquisition="ucb")
+    assert chosen.operators == "policy:4,edit:0.5"
     assert chosen.searches
     assert not OptimizeSettings.of(estimator="ppo").searches
     for settings in ({"operators": "policy,edit"}, {"acquisition": "greedy"}):

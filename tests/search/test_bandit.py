@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 
 from moldesign.search.bandit import Bandit
+from moldesign.search.choices import Origin
 
 
 def test_what_does_well_proposes_more_and_nothing_is_given_up() -> None:
     generator = np.random.default_rng(0)
-    bandit = Bandit(["good", "poor", "poorer"])
-    rates = {"good": 0.5, "poor": 0.05, "poorer": 0.0}
+    bandit = Bandit(dict.fromkeys(["policy", "prefix", "edit"]))
+    rates: dict[Origin, float] = {"policy": 0.5, "prefix": 0.05, "edit": 0.0}
     shares = []
     for _ in range(200):
         quotas = bandit.quotas(300, generator)
@@ -22,9 +23,9 @@ def test_what_does_well_proposes_more_and_nothing_is_given_up() -> None:
 
 def test_it_notices_when_another_does_better() -> None:
     generator = np.random.default_rng(0)
-    bandit = Bandit(["first", "second"])
+    bandit = Bandit(dict.fromkeys(["policy", "edit"]))
     for step in range(200):
-        good = "first" if step < 100 else "second"
+        good: Origin = "policy" if step < 100 else "edit"
         bandit.learn({name: (10, 5 if name == good else 0) for name in bandit.names})
         if step in (99, 199):
             quotas = [bandit.quotas(1000, generator)[good] for _ in range(20)]
@@ -32,10 +33,19 @@ def test_it_notices_when_another_does_better() -> None:
 
 
 def test_a_state_is_gone_back_to() -> None:
-    bandit, other = Bandit(["a", "b"]), Bandit(["a", "b"])
-    bandit.learn({"a": (7, 3), "b": (2, 2)})
+    bandit, other = (Bandit(dict.fromkeys(["policy", "edit"])) for _ in range(2))
+    bandit.learn({"policy": (7, 3), "edit": (2, 2)})
     other.restore(bandit.state())
-    bandit.learn({"a": (1, 1)})  # which leaves the state alone
-    other.learn({"a": (1, 1)})
+    bandit.learn({"policy": (1, 1)})  # which leaves the state alone
+    other.learn({"policy": (1, 1)})
     first, second = (one.quotas(1000, np.random.default_rng(1)) for one in (bandit, other))
     assert first == second
+
+
+def test_fixed_shares_stay_what_they_are() -> None:
+    bandit = Bandit({"policy": 4, "crossover": 1, "edit": 1})
+    bandit.learn({"edit": (100, 100)})
+    generator = np.random.default_rng(0)
+    assert bandit.quotas(60, generator) == {"policy": 40, "crossover": 10, "edit": 10}
+    for n in range(1, 20):
+        assert sum(bandit.quotas(n, generator).values()) == n

@@ -19,7 +19,7 @@ from moldesign.search.operators import OPERATORS
 from moldesign.search.proposals import Plan, Proposal, Proposals
 
 PLAN = Plan(
-    operators=ORIGINS,
+    operators=dict.fromkeys(ORIGINS),
     pool=200,
     acquisition="ucb",
     unscreened=0.25,
@@ -82,7 +82,9 @@ def test_what_has_failed_is_not_proposed_again(policy: Policy) -> None:
 
 
 def test_beginnings_are_those_of_good_molecules(policy: Policy) -> None:
-    proposals = Proposals(replace(PLAN, operators=("prefix",), acquisition=None, pool=60), policy, seed=0)
+    proposals = Proposals(
+        replace(PLAN, operators={"prefix": None}, acquisition=None, pool=60), policy, seed=0
+    )
     # Only one molecule is worth going on from: each of its texts begins in one of few ways.
     proposals.archive.add("NCCCCCCCCO", 1.0)
     for text in ("CC", "CCC", "CCCC"):
@@ -98,7 +100,7 @@ def test_the_search_finds_more_than_the_policy_writes(policy: Policy) -> None:
     for name, plan in {
         "search": PLAN,
         "no surrogate": replace(PLAN, acquisition=None),
-        "policy": replace(PLAN, operators=("policy",), acquisition=None),
+        "policy": replace(PLAN, operators={"policy": None}, acquisition=None),
     }.items():
         runs = [searched(Proposals(plan, policy, seed), 12) for seed in range(2)]
         best = [np.sort([score(one) for one in found])[-10:].mean() for found in runs]

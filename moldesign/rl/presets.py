@@ -1,0 +1,71 @@
+"""Settings that belong together, by name: ways of optimising, ours and those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moldesign.errors import UsageError, nearest
+
+#: Name -> what it is, and its settings. What is left out has the default of its estimator.
+PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "efficient": (
+        "fewest oracle calls: several operators propose, a Gaussian process chooses, trajectory balance on "
+        "ranked replay learns",
+        {
+            "estimator": "tb",
+            "operators": "policy,prefix,crossover,recombination,edit",
+            "acquisition": "ucb",
+            "pool_size": 600,
+            "batch_size": 32,
+            "batch_growth": 0.1,
+            "replay_size": 0,
+            "replay_rounds": 4,
+            "replay_batch": 64,
+            "replay_randomised": True,
+            "diversity": False,
+        },
+    ),
+    "reinvent": (
+        "REINVENT as PMO has it: DAP with sigma 500 and replay of 24 of the 100 best (Gao et al. 2022)",
+        {"estimator": "dap", "diversity": False},
+    ),
+    "genetic-gfn": (
+        "trajectory balance on ranked replay, a fifth of the molecules children of good ones "
+        "(Kim et al. 2024)",
+        {
+            "estimator": "tb",
+            "operators": "policy:4,crossover:1",
+            "pool_size": 80,
+            "batch_size": 80,
+            "replay_size": 0,
+            "replay_rounds": 8,
+            "replay_batch": 64,
+            "diversity": False,
+        },
+    ),
+    "gp-bo": (
+        "a genetic algorithm whose children a Gaussian process chooses; the policy writes the first "
+        "molecules and learns nothing (Tripp et al. 2021)",
+        {
+            "estimator": "dap",
+            "learning_rate": 1e-12,
+            "operators": "crossover,edit",
+            "acquisition": "ucb",
+            "unscreened": 0.0,
+            "replay_size": 0,
+            "diversity": False,
+        },
+    ),
+}
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """The settings of a preset.
+
+    Raises:
+        UsageError: there is none of that name; the nearest is named.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset '{name}'{nearest(name, PRESETS)}; there are {', '.join(PRESETS)}")
+    return dict(PRESETS[name][1])

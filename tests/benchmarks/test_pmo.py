@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moldesign.benchmarks.pmo import TUNING, PmoRun, curve, runs_of, summarise
+from moldesign.benchmarks.quality import quality
+from moldesign.benchmarks.runs import auc
+from moldesign.errors import UsageError
+from moldesign.rewards.guacamol import PMO
+
+
+def test_the_curve_is_that_of_the_best_so_far() -> None:
+    scores = np.array([0.5, 0.1, 0.9] + [0.0] * 97 + [0.7] * 9 + [0.2] * 16)
+    calls, found = curve(scores)
+    assert calls == [100, 125]
+    assert found[1] == [0.9, 0.9]
+    assert found[10] == pytest.approx([0.15, (0.9 + 9 * 0.7) / 10])
+    assert found[100] == pytest.approx([0.015, scores.sum() / 100])
+
+
+def test_a_run_that_ends_early_counts_at_what_it_ended_with() -> None:
+    # By hand: a triangle to 100, a trapezoid to 200, a rectangle to 1,000.
+    assert auc([100, 200], [0.4, 0.6], 1000) == pytest.approx((20 + 50 + 480) / 1000)
+
+
+def test_the_runs_are_those_of_the_tasks_that_were_named() -> None:
+    assert len(runs_of("all", [0, 1], ["efficient"])) == 2 * len(PMO)
+    assert {run.task for run in runs_of("tuning", [0], ["reinvent", "gp-bo"])} == {*TUNING}
+    with pytest.raises(UsageError, match="no task 'zaleplon'; did you mean 'zaleplon_mpo'"):
+        runs_of("qed,zaleplon", [0], ["efficient"])
+    with pytest.raises(UsageError, match="unknown preset 'efficent'; did you mean 'efficient'"):
+        runs_of("qed", [0], ["efficent"])
+
+
+def test_sums_are_over_tasks_of_means_over_seeds() -> None:
+    def run(task: str, seed: int, value: float) -> dict[str, object]:
+        return {"preset": "efficient", "task": task, "seed": seed, "auc_top10": value, "seconds": 60.0}
+
+    runs = [run("qed", 0, 0.9), run("qed", 1, 0.8), run("median1", 0, 0.3), run("median1", 1, 0.5)]
+    (row,) = summarise(runs)
+    assert row["tasks"] == {"median1": 0.4, "qed": 0.85}
+    assert (row["sum"], row["runs"], row["minutes"]) == (1.25, 4, 1.0)
+    assert row["sd"] == pytest.approx(0.071)  # of 1.2 and 1.3
+    (row,) = summarise(runs[:3])
+    assert (row["sum"], row["sd"]) == (1.15, None)
+
+
+def test_quality_is_what_a_chemist_would_say() -> None:
+    benzene_like, azo, odd = "Cc1ccccc1", "c1ccccc1N=Nc1ccccc1", "C1CC1=C1CC2CC3CC1C23"
+    found = quality([benzene_like, azo, odd, "no molecule"])
+    assert found["molecules"] == 3
+    assert found["known_rings"] == pytest.approx(2 / 3, abs=1e-4)
+    assert found["without_alerts"] == pytest.approx(1 / 3, abs=0.34)
+    assert found["scaffolds"] == 3
+    assert quality([]) == {}
+    assert quality([azo, azo])["diversity"] == 0.0
+
+
+def test_a_run_is_measured_and_kept(small_prior: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "moldesign", "benchmark", "pmo", "--tasks", "qed", "--calls", "60"]
+    command += ["--prior", str(small_prior), "--preset", "efficient,reinvent", "-o", str(tmp_path), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    rows = json.loads(done.stdout)
+    assert [(row["preset"], row["runs"]) for row in rows] == [("efficient", 1), ("reinvent", 1)]
+    run = PmoRun("qed", "efficient", 0, 60, str(small_prior))
+    figures = json.loads(run.path(tmp_path).read_text())
+    assert (figures["calls"], figures["curve"]["calls"]) == (60, [60])
+    assert sum(one["calls"] for one in figures["origins"].values()) == 60
+    assert figures["auc_top10"] == pytest.approx(auc([60], figures["curve"]["top10"], 60), abs=1e-4)
+    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    assert (again.stdout, again.stderr) == (done.stdout, "")
+    run.path(tmp_path).write_text("{}")
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert refused.returncode == 3
+    assert "qed-0.json: not the figures of a run; remove it" in refused.stderr
