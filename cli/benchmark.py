@@ -178,7 +178,8 @@ def estimators(
 def pmo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the runs: one JSON a run.")],
     tasks: Annotated[
-        str, typer.Option("--tasks", help="Between commas; all, or tuning: zaleplon_mpo and perindopril_mpo.")
+        str,
+        typer.Option("--tasks", help="Between commas; all; rdkit: no classifiers; tuning: two to choose by."),
     ] = "all",
     seeds: Annotated[str, typer.Option("--seeds", help="Between commas.")] = "0",
     preset: Annotated[

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from moldesign.benchmarks.classifiers import CLASSIFIERS, classifier
 from moldesign.benchmarks.quality import quality
 from moldesign.benchmarks.runs import EVERY, auc
 from moldesign.errors import DataError, UsageError, nearest
@@ -25,6 +26,7 @@ from moldesign.rewards.guacamol import PMO
 from moldesign.rl.optimize import optimize
 from moldesign.rl.presets import settings_of
 
+TASKS = tuple(sorted([*PMO, *CLASSIFIERS]))
 #: Settings may be chosen on these, and on no others.
 TUNING = ("zaleplon_mpo", "perindopril_mpo")
 CALLS = 10_000
@@ -63,7 +65,7 @@ class PmoRun:
         started = time.monotonic()
         settings = settings_of(self.preset)
         run = optimize(
-            self.task,
+            classifier(self.task) if self.task in CLASSIFIERS else self.task,
             prior=self.prior,
             budget=self.calls,
             seed=self.seed,
@@ -132,16 +134,20 @@ def runs_of(
     """The runs, seed by seed.
 
     Args:
-        tasks: names between commas; `all`, or `tuning` for the two that settings may be chosen on.
+        tasks: names between commas; `all`; `rdkit` for those that need no classifier; or `tuning` for the two
+            that settings may be chosen on.
 
     Raises:
-        UsageError: no such task or preset.
+        UsageError: no such task or preset, or a classifier that is not there.
     """
-    groups = {"all": PMO, "tuning": TUNING}
+    groups = {"all": TASKS, "rdkit": PMO, "tuning": TUNING}
     names = groups.get(tasks) or tuple(name.strip() for name in tasks.split(","))
     for name in names:
-        if name not in PMO:
-            raise UsageError(f"no task '{name}'{nearest(name, PMO)}; all, tuning, or {', '.join(PMO)}")
+        if name not in TASKS:
+            known = ", ".join([*groups, *TASKS])
+            raise UsageError(f"no task '{name}'{nearest(name, TASKS)}; there are {known}")
+        if name in CLASSIFIERS:
+            classifier(name)
     for name in presets:
         settings_of(name)
     return [PmoRun(task, name, seed, calls, prior) for seed in seeds for name in presets for task in names]
@@ -175,7 +181,7 @@ def summarise(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         own = [run for run in runs if run["preset"] == name]
         tasks = {
             task: statistics.fmean(run["auc_top10"] for run in own if run["task"] == task)
-            for task in PMO
+            for task in TASKS
             if any(run["task"] == task for run in own)
         }
         sums = []

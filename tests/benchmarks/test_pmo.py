@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moldesign.benchmarks.pmo import TUNING, PmoRun, curve, runs_of, summarise
+from moldesign.benchmarks.pmo import TASKS, TUNING, PmoRun, curve, runs_of, summarise
 from moldesign.benchmarks.quality import quality
 from moldesign.benchmarks.runs import auc
 from moldesign.errors import UsageError
@@ -30,7 +30,8 @@ def test_a_run_that_ends_early_counts_at_what_it_ended_with() -> None:
 
 
 def test_the_runs_are_those_of_the_tasks_that_were_named() -> None:
-    assert len(runs_of("all", [0, 1], ["efficient"])) == 2 * len(PMO)
+    assert len(runs_of("rdkit", [0, 1], ["efficient"])) == 2 * len(PMO) == 40
+    assert {*TASKS} == {*PMO, "drd2", "gsk3b", "jnk3"}
     assert {run.task for run in runs_of("tuning", [0], ["reinvent", "gp-bo"])} == {*TUNING}
     with pytest.raises(UsageError, match="no task 'zaleplon'; did you mean 'zaleplon_mpo'"):
         runs_of("qed,zaleplon", [0], ["efficient"])
