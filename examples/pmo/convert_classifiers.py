@@ -1,8 +1,8 @@
 """The three classifiers of PMO as ONNX files, which no code is loaded with: drd2, gsk3b and jnk3.
 
 They are pickles of old versions of scikit-learn, which newer ones read wrongly or not at all, and a pickle
-runs whatever it likes when it is read. So they are read once, here, in an environment of their own, and only if
-they are the very files. `make pmo-classifiers` makes the environment and runs:
+runs whatever it likes when it is read. So they are read once, here, in an environment of their own, and only
+if they are the very files. `make pmo-classifiers` makes the environment and runs:
 
     python convert_classifiers.py MOLSCORE.whl CORPUS... -o ~/.cache/moldesign/pmo
 
