@@ -27,6 +27,7 @@ CHEAPER = {
     "finetune": ["--epochs", "1"],
     "benchmark speed": ["--repeats", "1", "--seconds", "0"],
     "benchmark estimators": ["--estimates", "4", "--batch", "4"],
+    "benchmark pmo": ["--calls", "40", "--tasks", "zaleplon_mpo"],
 }
 #: Shown without being run here: their own tests run them, or they need a network or an engine.
 ELSEWHERE = (
@@ -57,6 +58,7 @@ PAGES = [
     "docs/pretraining.md",
     "docs/priors.md",
     "docs/runs.md",
+    "docs/sample-efficiency.md",
     "docs/speed.md",
 ]
 
