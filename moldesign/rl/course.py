@@ -191,6 +191,7 @@ def _plan(settings: OptimizeSettings) -> Plan:
         fingerprints=cast("tuple[SurrogateKind, ...]", (*settings.fingerprints.split(","),)),
         points=settings.surrogate_points,
         max_length=settings.max_length,
+        strict=settings.chemistry == "strict",
     )
 
 

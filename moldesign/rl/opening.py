@@ -30,6 +30,7 @@ from moldesign.rl.recipes import check_prior
 from moldesign.rl.run import Run
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import StepReport
+from moldesign.search.chemistry import strict
 from moldesign.settings import build
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def open_run(
     """
     settle_threads()
     resolved = load_objective(objective)
+    if settings.chemistry == "strict":
+        resolved = strict(resolved)
     with _evaluating(resolved, settings.workers) as evaluator:
         policy, provenance = load_policy(prior_path(prior), device=default_device())
         check_prior(settings, policy)
@@ -108,6 +111,8 @@ def reopen_run(
         config = directory.read_config()
         settings = _settings(directory, config, limits or {})
         resolved = _objective(directory, config, objective)
+        if settings.chemistry == "strict":
+            resolved = strict(resolved)
         saved = Checkpoints(directory.checkpoint).newest(_tell)
         prior = config["prior"]
         _check_inputs(directory, prior_path(prior))

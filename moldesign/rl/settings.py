@@ -146,6 +146,11 @@ class OptimizeSettings(BaseModel):
     surrogate_points: int = Field(
         4000, ge=8, le=20_000, description="Molecules that the surrogate is made of at most."
     )
+    chemistry: Literal["any", "strict"] = Field(
+        "any",
+        description="strict: molecules with PAINS or BRENK alerts or rare ring systems score 0, and a search "
+        "does not propose them.",
+    )
     batch_growth: float = Field(
         0.0,
         ge=0,

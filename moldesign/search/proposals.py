@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ from moldesign.rewards.oracle import Evaluation
 from moldesign.search.acquisition import chosen
 from moldesign.search.archive import Archive
 from moldesign.search.bandit import Bandit
+from moldesign.search.chemistry import is_sound
 from moldesign.search.choices import Acquisition, Origin, SurrogateKind
 from moldesign.search.operators import children
 from moldesign.search.surrogate import Surrogate
 
 #: An operator did well whose proposal is among the best so many.
 _BEST = 100
+#: Of strict chemistry so many are ranked for each that is wanted.
+_STRICT = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Plan:
         unscreened: share of a batch that is the policy's own, whatever the surrogate says.
         fingerprints: the surrogate's. points: molecules that it is made of at most.
         max_length: tokens of what the policy writes at most.
+        strict: whether what is not sound chemistry is left out.
     """
 
     operators: Mapping[Origin, float | None]
@@ -43,6 +48,7 @@ class Plan:
     fingerprints: tuple[SurrogateKind, ...]
     points: int
     max_length: int
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Proposals:
 
     def propose(self, n: int) -> list[Proposal]:
         """n molecules to score, none of them proposed before; fewer where no more are found."""
-        batch = self._written(4 * n)[:n] if len(self.archive) < n else self._chosen(n)
+        batch = self._sound(self._written(4 * n), n) if len(self.archive) < n else self._chosen(n)
         self._open |= {one.smiles: one for one in batch}
         return batch
 
@@ -111,27 +117,40 @@ class Proposals:
         """Nothing that was proposed and is not scored yet will be."""
         self._open.clear()
 
-    def _chosen(self, n: int) -> list[Proposal]:
-        plan = self.plan
+    def _pool(self) -> list[Proposal]:
+        """What the operators propose, each molecule once."""
         pool: dict[str, Proposal] = {}
-        for name, quota in self.bandit.quotas(plan.pool, self.generator).items():
+        for name, quota in self.bandit.quotas(self.plan.pool, self.generator).items():
             for one in self._proposed(name, quota):
                 pool.setdefault(one.smiles, one)
-        found = list(pool.values())
+        return list(pool.values())
+
+    def _chosen(self, n: int) -> list[Proposal]:
+        plan, pool = self.plan, self._pool()
         if self.surrogate is None or plan.acquisition is None:
-            return [found[i] for i in self.generator.permutation(len(found))[:n]]
-        own = [one for one in found if one.origin == "policy"][: round(plan.unscreened * n)]
+            return self._sound((pool[i] for i in self.generator.permutation(len(pool))), n)
+        own = self._sound((one for one in pool if one.origin == "policy"), round(plan.unscreened * n))
         kept = {one.smiles for one in own}
-        rest = [one for one in found if one.smiles not in kept]
+        rest = [one for one in pool if one.smiles not in kept]
         if not rest:
             return own
         posterior = self.surrogate.expect(
             [one.mol for one in rest], covariance=plan.acquisition == "information"
         )
+        left = n - len(own)
         places = chosen(
-            plan.acquisition, posterior, n - len(own), best=self.archive.best(), generator=self.generator
+            plan.acquisition,
+            posterior,
+            left * (_STRICT if plan.strict else 1),
+            best=self.archive.best(),
+            generator=self.generator,
         )
-        return [*own, *(rest[i] for i in places)]
+        return [*own, *self._sound((rest[i] for i in places), left)]
+
+    def _sound(self, proposals: Iterable[Proposal], n: int) -> list[Proposal]:
+        """The first n; with strict chemistry the first n that are sound."""
+        wanted = (one for one in proposals if not self.plan.strict or is_sound(one.smiles))
+        return [*islice(wanted, n)]
 
     def _is_new(self, smiles: str) -> bool:
         return smiles not in self.archive and smiles not in self._open

@@ -11,6 +11,7 @@ from moldesign.rewards.objective import Objective
 from moldesign.rl.methods import Method
 from moldesign.rl.optimize import optimize
 from moldesign.rl.run import Run
+from moldesign.search.chemistry import is_sound
 from moldesign.search.choices import ORIGINS
 
 SEARCH: dict[str, Any] = {
@@ -96,3 +97,10 @@ def test_further_steps_are_of_so_many_remembered_molecules(
     searched(small_prior, **settings)
     assert sizes.count(5) >= 6
     assert {*sizes} <= {5, 8, 16}
+
+
+def test_strict_chemistry_spends_no_call_on_what_is_not_sound(small_prior: Path) -> None:
+    found = searched(small_prior, chemistry="strict", budget=60)
+    assert len(found.ledger) >= 40
+    assert all(is_sound(smiles) for smiles in found.ledger["smiles"])
+    assert "strict_alerts" in found.oracle.labels

@@ -14,6 +14,7 @@ from moldesign.language.tokenizer import tokenize
 from moldesign.policy.checkpoint import load_policy
 from moldesign.policy.policy import Policy
 from moldesign.rewards.oracle import Evaluation
+from moldesign.search.chemistry import is_sound
 from moldesign.search.choices import ORIGINS, Acquisition
 from moldesign.search.operators import OPERATORS
 from moldesign.search.proposals import Plan, Proposal, Proposals
@@ -120,3 +121,12 @@ def test_a_search_goes_on_from_its_state(policy: Policy, acquisition: Acquisitio
         one.take_in(evaluations(under_way))
     first, second = (searched(one, 4) for one in (whole, other))
     assert [(one.text, one.origin) for one in first] == [(one.text, one.origin) for one in second]
+
+
+def test_strict_chemistry_is_proposed_alone(policy: Policy) -> None:
+    # Of what this prior writes next to nothing is sound but chains without N-N, N-O and the like.
+    found = searched(Proposals(replace(PLAN, strict=True), policy, seed=0), 5, n=6)
+    assert len(found) >= 15
+    assert all(is_sound(one.smiles) for one in found)
+    anything = searched(Proposals(PLAN, policy, seed=0), 2)
+    assert not all(is_sound(one.smiles) for one in anything)
