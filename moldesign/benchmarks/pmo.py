@@ -34,6 +34,38 @@ CALLS = 10_000
 PRIOR = "zinc250k"
 TOPS = (1, 10, 100)
 
+_ALL = "policy,prefix,crossover,recombination,edit"
+#: What `efficient` is without one of its ingredients: settings in place of its own.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "no-surrogate": {"acquisition": "none"},
+    "no-learning": {"learning_rate": 1e-12, "replay_rounds": 0},
+    "no-policy": {"operators": "crossover,recombination,edit"},
+    "no-prefix": {"operators": _ALL.replace("prefix,", "")},
+    "no-crossover": {"operators": _ALL.replace("crossover,", "")},
+    "no-recombination": {"operators": _ALL.replace("recombination,", "")},
+    "no-edit": {"operators": _ALL.replace(",edit", "")},
+    "no-bandit": {"operators": ",".join(f"{name}:1" for name in _ALL.split(","))},
+    "no-unscreened": {"unscreened": 0.0},
+    "no-growth": {"batch_growth": 0.0},
+    "no-randomisation": {"replay_randomised": False},
+}
+
+
+_ABLATED = ["efficient", *(f"efficient/{name}" for name in ABLATIONS)]
+
+
+def settings_of_row(name: str) -> dict[str, Any]:
+    """The settings of a preset, or of `efficient/ABLATION`.
+
+    Raises:
+        UsageError: there is none of that name; the nearest is named.
+    """
+    preset, slash, ablation = name.partition("/")
+    if slash and (preset != "efficient" or ablation not in ABLATIONS):
+        known = [f"efficient/{one}" for one in ABLATIONS]
+        raise UsageError(f"no ablation '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+    return {**settings_of(preset), **(ABLATIONS[ablation] if slash else {})}
+
 
 @dataclass(frozen=True)
 class PmoRun:
@@ -52,7 +84,7 @@ class PmoRun:
 
     def path(self, folder: Path) -> Path:
         """Where its figures are, once it is done."""
-        return folder / self.preset / f"{self.task}-{self.seed}.json"
+        return folder / self.preset.replace("/", "-") / f"{self.task}-{self.seed}.json"
 
     def measure(self) -> dict[str, Any]:
         """The figures of the run.
@@ -63,7 +95,7 @@ class PmoRun:
         - `quality`: of the 100 best. `phases`: seconds of the loop.
         """
         started = time.monotonic()
-        settings = settings_of(self.preset)
+        settings = settings_of_row(self.preset)
         run = optimize(
             classifier(self.task) if self.task in CLASSIFIERS else self.task,
             prior=self.prior,
@@ -136,6 +168,7 @@ def runs_of(
     Args:
         tasks: names between commas; `all`; `rdkit` for those that need no classifier; or `tuning` for the two
             that settings may be chosen on.
+        presets: their names; `ablations` for `efficient` and for what it is without each of its ingredients.
 
     Raises:
         UsageError: no such task or preset, or a classifier that is not there.
@@ -148,9 +181,10 @@ def runs_of(
             raise UsageError(f"no task '{name}'{nearest(name, TASKS)}; there are {known}")
         if name in CLASSIFIERS:
             classifier(name)
-    for name in presets:
-        settings_of(name)
-    return [PmoRun(task, name, seed, calls, prior) for seed in seeds for name in presets for task in names]
+    rows = [row for name in presets for row in (_ABLATED if name == "ablations" else [name])]
+    for name in rows:
+        settings_of_row(name)
+    return [PmoRun(task, name, seed, calls, prior) for seed in seeds for name in rows for task in names]
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:

@@ -8,11 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moldesign.benchmarks.pmo import TASKS, TUNING, PmoRun, curve, runs_of, summarise
+from moldesign.benchmarks.pmo import (
+    ABLATIONS,
+    TASKS,
+    TUNING,
+    PmoRun,
+    curve,
+    runs_of,
+    settings_of_row,
+    summarise,
+)
 from moldesign.benchmarks.quality import quality
 from moldesign.benchmarks.runs import auc
 from moldesign.errors import UsageError
 from moldesign.rewards.guacamol import PMO
+from moldesign.rl.settings import OptimizeSettings
 
 
 def test_the_curve_is_that_of_the_best_so_far() -> None:
@@ -37,6 +47,23 @@ def test_the_runs_are_those_of_the_tasks_that_were_named() -> None:
         runs_of("qed,zaleplon", [0], ["efficient"])
     with pytest.raises(UsageError, match="unknown preset 'efficent'; did you mean 'efficient'"):
         runs_of("qed", [0], ["efficent"])
+
+
+def test_an_ablation_is_the_preset_but_for_one_thing() -> None:
+    runs = runs_of("tuning", [0], ["ablations"])
+    assert len({run.path(Path()) for run in runs}) == len(runs) == 2 * (1 + len(ABLATIONS))
+    whole = OptimizeSettings.of(**settings_of_row("efficient"))
+    for name, changes in ABLATIONS.items():
+        one = OptimizeSettings.of(**settings_of_row(f"efficient/{name}"))
+        different = {key for key in type(one).model_fields if getattr(one, key) != getattr(whole, key)}
+        assert different == changes.keys(), name
+        # Without learning nothing is rehearsed.
+        assert one.unread() == (["replay_batch"] if name == "no-learning" else [])
+    assert whole.unread() == []
+    with pytest.raises(
+        UsageError, match="no ablation 'efficient/no-surogate'; did you mean 'efficient/no-surr"
+    ):
+        runs_of("qed", [0], ["efficient/no-surogate"])
 
 
 def test_sums_are_over_tasks_of_means_over_seeds() -> None:
