@@ -154,6 +154,9 @@ def _abandon_stdout() -> None:
 
 def _missing_resource(error: Exception) -> str:
     """What the machine lacks and what to do about it, where that is the fault; else empty."""
+    # torch's own, which is not loaded here; on a processor it says so in words only.
+    if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        return "out of memory; choose a smaller --batch-size, or a smaller prior"
     if not isinstance(error, OSError):
         return ""
     where = f"{error.filename}: " if error.filename else ""

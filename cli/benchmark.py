@@ -198,7 +198,7 @@ def pmo(
 
     Example: moldesign benchmark pmo --tasks zaleplon_mpo --calls 300 -o pmo
     """
-    from moldesign.benchmarks.pmo import read_runs, runs_of, summarise
+    from moldesign.benchmarks.pmo import check_settings, read_runs, runs_of, summarise
     from moldesign.benchmarks.results import write_result_of
     from moldesign.benchmarks.runs import perform
 
@@ -208,6 +208,7 @@ def pmo(
     names = [part.strip() for part in preset.split(",")]
     runs = runs_of(tasks, [int(part) for part in numbers], names, calls=calls, prior=prior)
     read_runs(out)  # before an hour is spent
+    check_settings(runs, out)
     failures = perform(runs, out, jobs=jobs, threads=threads, tell=lambda line: typer.echo(line, err=True))
     rows = summarise(read_runs(out))
     write_result_of(out / "summary.json", ["moldesign"], {"rows": rows, "failed": failures})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from types import FrameType, TracebackType
@@ -42,4 +43,6 @@ class Interrupts:
             os._exit(128 + number)
         self.signal = number
         # Not print: the signal may have come in the middle of one, and its buffer admits no second writer.
-        os.write(2, b"stopping after this step; once more to leave at once\n")
+        # Who was to read it may be gone: Ctrl-C reaches all of a pipe.
+        with contextlib.suppress(OSError):
+            os.write(2, b"stopping after this step; once more to leave at once\n")

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from moldesign.cli.options import failure_lines
+from moldesign.text import tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,7 @@ def _facts(report: StepReport) -> str:
 
 
 def _say(report: StepReport) -> None:
-    typer.echo(_facts(report), err=True)
+    tell(_facts(report))
 
 
 def report_run(run: Run, out: Path, json_line: bool) -> None:

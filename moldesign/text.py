@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -23,6 +25,13 @@ _OPTION = re.compile(rf"--?{_SECRET}", re.IGNORECASE)
 
 #: What stands in the place of a secret.
 HIDDEN = "***"
+
+
+def tell(line: str) -> None:
+    """Write a line to stderr; nothing if nobody reads it any more, for which no run should end."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def visible(text: str, keep: str = "") -> str:

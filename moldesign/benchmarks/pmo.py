@@ -205,6 +205,25 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def check_settings(runs: Sequence[PmoRun], folder: Path) -> None:
+    """Pass if what is in the folder is what these runs would be.
+
+    Raises:
+        UsageError: a run with another budget, prior or other settings: they do not compare.
+    """
+    for run in runs:
+        path = run.path(folder)
+        if path.exists():
+            figures = json.loads(path.read_text(encoding="utf-8"))
+            wanted = {"budget": run.calls, "prior": run.prior, "settings": settings_of_row(run.preset)}
+            for key, value in wanted.items():
+                if figures.get(key) != value:
+                    raise UsageError(
+                        f"{path}: a run with {key} {figures.get(key)}, not {value}; remove it, "
+                        "or name another folder"
+                    )
+
+
 def summarise(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row for each preset: of each task the mean AUC top-10 over its seeds, and their sum.
 

@@ -72,7 +72,7 @@ def parts(mol: Mol, generator: np.random.Generator) -> Parts:
     single = [
         bond.GetIdx()
         for bond in flat.GetBonds()
-        if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing()
+        if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
     ]
     ends = [part for bond in single for part in _cut(flat, [bond])]
     pairs = _some([*combinations(single, 2)], generator)
@@ -132,13 +132,13 @@ def edited(mol: Mol, generator: np.random.Generator) -> str | None:
     edit = _EDITS[int(generator.integers(len(_EDITS)))]
     if not edit(draft, generator):
         return None
-    for atom in draft.GetAtoms():
-        # Hydrogens as the new bonds allow, but for those that hold a charge or a radical in place.
-        if not atom.GetFormalCharge():
-            atom.SetNoImplicit(False)
-            atom.SetNumExplicitHs(0)
+    for atom in draft.GetAtoms():  # with hydrogens as the new bonds allow
+        atom.SetNoImplicit(False)
+        atom.SetNumExplicitHs(0)
     quiet_rdkit()
     if Chem.SanitizeMol(draft, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
+        return None
+    if any(atom.GetNumRadicalElectrons() for atom in draft.GetAtoms()):
         return None
     return to_smiles(draft) if plausible(draft) else None
 
@@ -162,6 +162,11 @@ def _written(text: str) -> str | None:
     quiet_rdkit()
     mol = Chem.MolFromSmiles(text)
     return to_smiles(mol) if mol is not None and plausible(mol) else None
+
+
+def _is_salt(bond: Chem.Bond) -> bool:
+    """Whether a bond holds opposite charges together, as in a nitro group."""
+    return bond.GetBeginAtom().GetFormalCharge() * bond.GetEndAtom().GetFormalCharge() < 0
 
 
 def _cut(mol: Mol, bonds: Sequence[int]) -> list[Part]:

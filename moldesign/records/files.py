@@ -11,7 +11,16 @@ from typing import BinaryIO
 from moldesign.errors import CheckpointError
 from moldesign.files import atomic_write, write_error
 
-__all__ = ["Appender", "refuse_links", "remove_stale", "write_bytes", "write_error", "write_text", "writing"]
+__all__ = [
+    "Appender",
+    "make_folder",
+    "refuse_links",
+    "remove_stale",
+    "write_bytes",
+    "write_error",
+    "write_text",
+    "writing",
+]
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -35,6 +44,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Put `text` at `path` as UTF-8 with the newlines it has, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder within one that is there, unless it is there itself.
+
+    Raises:
+        UsageError, ResourceError: it cannot be made; the disk is full.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from None
 
 
 def remove_stale(directory: Path) -> int:
@@ -109,11 +130,10 @@ class Appender:
         """
         if not self._handle.closed:
             try:
-                os.fsync(self._handle.fileno())
+                with self._handle:  # whose end may have a line to write that there was no room for
+                    os.fsync(self._handle.fileno())
             except OSError as error:
                 raise write_error(self.path, error) from None
-            finally:
-                self._handle.close()
 
 
 def _end_of_last_line(handle: BinaryIO) -> int:

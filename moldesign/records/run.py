@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import tomli_w
 
-from moldesign.errors import CheckpointError
+from moldesign.errors import CheckpointError, ResourceError
 from moldesign.files import read_text
 from moldesign.records.environment import environment
 from moldesign.records.files import refuse_links, remove_stale, write_error, write_text
@@ -116,11 +116,17 @@ class RunDirectory:
         """
         run = cls(path)
         run._refuse_what_is_there()
+        made = not run.path.exists()
         try:
             run.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(run.path, error) from None
-        run._take_lock()
+        try:
+            run._take_lock()
+        except ResourceError:
+            if made:
+                shutil.rmtree(run.path, ignore_errors=True)
+            raise
         try:
             # Another process may have been quicker between the look and the lock.
             run._refuse_what_is_there()
@@ -132,7 +138,12 @@ class RunDirectory:
     @classmethod
     def temporary(cls) -> Self:
         """A run directory that is gone when it is closed."""
-        run = cls.create(tempfile.mkdtemp(prefix="moldesign-"))
+        path = tempfile.mkdtemp(prefix="moldesign-")
+        try:
+            run = cls.create(path)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
         run.lasting = False
         return run
 
@@ -203,16 +214,18 @@ class RunDirectory:
         threads: int | None,
         command: Sequence[str] | None = None,
         trusted: Mapping[str, str] | None = None,
+        prior: str = "",
         inputs: Any = (),
         device: Mapping[str, Any] | None = None,
     ) -> None:
         """Write environment.json: what `environment` gives, of the same arguments, and what is trusted.
 
         Args:
-            trusted: SHA-256, by path, of the files that the user allowed to run.
+            trusted: SHA-256, by path, of the files that the user allowed to run. prior: that of the prior.
         """
         facts = environment(seed=seed, threads=threads, command=command, inputs=inputs, device=device)
         facts["trusted"] = dict(trusted or {})
+        facts["prior"] = prior
         write_text(self.environment, json.dumps(facts, indent=2) + "\n")
 
     def read_environment(self) -> dict[str, Any]:
@@ -244,8 +257,6 @@ class RunDirectory:
             raise write_error(path, error) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError:
             holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
             os.close(handle)
@@ -256,6 +267,12 @@ class RunDirectory:
             raise CheckpointError(
                 f"{path}: cannot be locked ({error.strerror}); use a directory on a local disk"
             ) from None
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(handle)
+            raise write_error(path, error) from None
         self._lock = handle
 
 

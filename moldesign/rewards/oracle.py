@@ -85,6 +85,8 @@ class Oracle:
         self._failing = _Failing()
         #: Batches without a result yet, in the order in which they were asked for.
         self._flight: deque[Asked] = deque()
+        #: Paid, and refused by the book.
+        self._unrecorded: list[Evaluation] = []
         self.budget = budget
         #: What each component did so far.
         self.tally = Tally(objective.labels)
@@ -283,10 +285,13 @@ class Oracle:
                     origin=origin,
                 )
             )
-        # Remembered before it is recorded: what was paid stays paid whatever becomes of the record.
+        # Remembered before it is recorded: what was paid stays paid whatever becomes of the record. And what
+        # could not be recorded is recorded with the next: calls follow each other without a gap.
         self._memory |= {one.smiles: one for one in paid}
+        self._unrecorded += paid
         if self._book is not None:
-            self._book.record(paid)
+            self._book.record(self._unrecorded)
+        self._unrecorded = []
         return paid
 
     def _meet(self, evaluations: Iterable[Evaluation]) -> None:
@@ -295,12 +300,13 @@ class Oracle:
             self._memory[one.smiles] = one
             self.tally.recount(one.shaped, one.reason)
 
-    def _stop_if_broken(self, paid: Sequence[Evaluation]) -> None:
+    def _stop_if_broken(self, paid: Sequence[Evaluation], *, newly: bool) -> None:
+        """Raise RewardError if a component has failed for all of late; what is met again was said before."""
         if not paid:
             return
         failing = self._failing = self._failing.after(paid)
         often = failing.batches >= BATCHES_BEFORE_STOP or failing.molecules == self.calls
-        if often and failing.molecules >= FAILURES_BEFORE_STOP:
+        if newly and often and failing.molecules >= FAILURES_BEFORE_STOP:
             raise RewardError(
                 f"'{failing.component}' failed for each of the last {failing.molecules} molecules, "
                 f"as for {paid[-1].smiles}: {paid[-1].reason}"
@@ -386,7 +392,7 @@ class Asked:
     def result(self) -> list[Evaluation]:
         """An evaluation each, in order. Raises RewardError, as a call of the oracle."""
         answers, paid = self.oracle._result(self)
-        self.oracle._stop_if_broken(paid)
+        self.oracle._stop_if_broken(paid, newly=len(paid) > len(self.met))
         return answers
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from moldesign.files import sha256
 from moldesign.policy.states import load_state, save_state
-from moldesign.records.files import write_text
+from moldesign.records.files import make_folder, write_text
 
 #: States that are kept: should the last one be damaged, the one before it is there.
 KEPT = 2
@@ -36,7 +36,7 @@ class Checkpoints:
         Raises:
             ResourceError: the disk is full.
         """
-        self.folder.mkdir(exist_ok=True)
+        make_folder(self.folder)
         path = self.folder / f"step-{step:08d}.safetensors"
         # Of a run that was taken up at an earlier state the later ones are no past.
         sums = {n: value for n, value in self._sums().items() if _NAME.fullmatch(n) and n < path.name}

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from moldesign.errors import NonFiniteTrainingError, ResourceError
+from moldesign.errors import CheckpointError, NonFiniteTrainingError, ResourceError
 from moldesign.policy.trajectories import Sequences
 from moldesign.rewards.oracle import Asked, Evaluation
 from moldesign.rl.diversity import ScaffoldMemory
@@ -59,7 +59,12 @@ class Course:
         self.rows = 0
         self.in_flight: deque[tuple[Sequences, Asked]] = deque()
         if run.saved is not None:
-            self.restore(run.saved)
+            try:
+                self.restore(run.saved)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise CheckpointError(
+                    f"{run.path}: its checkpoint is of another version, or of other settings ({error!r})"
+                ) from error
 
     def draw(self, again: Sequence[Remembered]) -> tuple[Sequences, list[str], list[str]]:
         """The next batch: as tokens, as SMILES, and what proposed each.
@@ -178,7 +183,7 @@ class Course:
                 None if reshaped is None else reshaped.to(device),
                 probes=batch["probes"],
             )
-            asked = self._run.oracle.submit(batch["written"], batch["origins"])
+            asked = self._run.oracle.submit(batch["written"], batch.get("origins", ()))
             self.in_flight.append((drawn, asked))
 
 
@@ -191,6 +196,7 @@ def _plan(settings: OptimizeSettings) -> Plan:
         fingerprints=cast("tuple[SurrogateKind, ...]", (*settings.fingerprints.split(","),)),
         points=settings.surrogate_points,
         max_length=settings.max_length,
+        temperature=settings.temperature,
         strict=settings.chemistry == "strict",
     )
 

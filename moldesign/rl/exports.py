@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +31,7 @@ from moldesign.rewards.component import front_points
 from moldesign.rewards.fronts import hypervolume_curve, on_front
 from moldesign.rewards.objective import Objective
 from moldesign.rewards.tally import ComponentTally
+from moldesign.text import tell
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Exports:
             search, missing = training_search(self.provenance)
             if missing:
                 self.log.write("nearest training molecules incomplete", missing=missing)
-                sys.stderr.write(f"nearest training molecules: {missing}\n")
+                tell(f"nearest training molecules: {missing}")
             if search is not None:
                 table = with_nearest(table, search, kept.fingerprints)
                 if lasting:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import StepReport
 from moldesign.search.chemistry import strict
 from moldesign.settings import build
+from moldesign.text import tell
 
 if TYPE_CHECKING:
     from moldesign.rewards.cluster import DaskPool
@@ -68,12 +68,13 @@ def open_run(
         check_prior(settings, policy)
         directory = RunDirectory.temporary() if out is None else RunDirectory.create(out)
         try:
-            _check_room(directory.path, policy)
+            _check_room(directory, policy)
             directory.write_config(_config(prior, settings, resolved))
             directory.write_environment(
                 seed=settings.seed,
                 threads=torch.get_num_threads(),
                 trusted=trust.trusted(),
+                prior=sha256(prior_path(prior)),
                 inputs=[prior_path(prior), resolved.spec()],
                 device=device_facts(),
             )
@@ -113,12 +114,12 @@ def reopen_run(
         resolved = _objective(directory, config, objective)
         if settings.chemistry == "strict":
             resolved = strict(resolved)
-        saved = Checkpoints(directory.checkpoint).newest(_tell)
+        saved = Checkpoints(directory.checkpoint).newest(tell)
         prior = config["prior"]
         _check_inputs(directory, prior_path(prior))
         with _evaluating(resolved, settings.workers) as evaluator:
             policy, provenance = load_policy(prior_path(prior), device=default_device())
-            _check_room(directory.path, policy)
+            _check_room(directory, policy)
             watcher = _watcher(progress)
             run = Run(
                 directory, policy, provenance, resolved, evaluator, settings, watcher, export, saved=saved
@@ -194,12 +195,15 @@ def _check_inputs(directory: RunDirectory, prior: Path) -> None:
         CheckpointError: one of them is the prior: the run would be another one.
     """
     facts = directory.read_environment()
-    if facts.get("inputs", {}).get(str(prior), "") not in ("", sha256(prior)):
+    # Where a run was begun its prior may have lain elsewhere: it is the same if its content is.
+    inputs = facts.get("inputs") or {}
+    known = facts.get("prior") or inputs.get(str(prior), "")
+    if known not in ("", sha256(prior)):
         raise CheckpointError(f"{prior}: not the prior that the run began with; put that one back")
     now = trust.trusted()
-    for path, digest in facts.get("trusted", {}).items():
+    for path, digest in (facts.get("trusted") or {}).items():
         if now.get(path, digest) != digest:
-            _tell(f"{path}: has changed since the run began; what it scores may have too")
+            tell(f"{path}: has changed since the run began; what it scores may have too")
 
 
 def _holds_python(stored: Any) -> bool:
@@ -209,16 +213,19 @@ def _holds_python(stored: Any) -> bool:
     return isinstance(stored, list) and any(map(_holds_python, stored))
 
 
-def _check_room(path: Path, policy: Policy) -> None:
-    """Raise ResourceError unless the disk has room for the checkpoints of a run."""
-    weights = sum(parameter.numel() for parameter in policy.network.parameters())
-    # Weights and the two moments of the optimizer, and as much again in each state that the guard keeps; the
-    # last ones, and the one that is being written.
-    needed = 4 * weights * 3 * 3 * (KEPT + 1) + 2**24
-    free = shutil.disk_usage(path).free
+def _check_room(directory: RunDirectory, policy: Policy) -> None:
+    """Raise ResourceError unless the disk has room for what a run will write."""
+    weights = 4 * sum(parameter.numel() for parameter in policy.network.parameters())
+    needed = weights + 2**24
+    if directory.lasting:
+        # Weights and the two moments of the optimizer, and as much again in each state that the guard keeps;
+        # the last ones, and the one that is being written.
+        there = sum(path.stat().st_size for path in directory.checkpoint.glob("step-*"))
+        needed += max(weights * 3 * 3 * (KEPT + 1) - there, 0)
+    free = shutil.disk_usage(directory.path).free
     if free < needed:
         raise ResourceError(
-            f"{path}: a run needs {needed / 2**20:,.0f} MiB and {free / 2**20:,.0f} are free; "
+            f"{directory.path}: a run needs {needed / 2**20:,.0f} MiB and {free / 2**20:,.0f} are free; "
             "free some disk space"
         )
 
@@ -228,17 +235,13 @@ def _watcher(progress: bool | Callable[[StepReport], None]) -> Callable[[StepRep
     return progress if callable(progress) else _print_step if progress else _ignore
 
 
-def _tell(what: str) -> None:
-    sys.stderr.write(f"{what}\n")
-
-
 def _ignore(_: StepReport) -> None:
     pass
 
 
 def _print_step(report: StepReport) -> None:
     if report.step % 10 == 0:
-        sys.stderr.write(
+        tell(
             f"step {report.step}: {report.calls} calls, mean score {report.mean_score:.3f}, "
-            f"ten best {report.top10_mean:.3f}, valid {report.valid:.0%}\n"
+            f"ten best {report.top10_mean:.3f}, valid {report.valid:.0%}"
         )

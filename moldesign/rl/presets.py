@@ -41,6 +41,7 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
             "replay_size": 0,
             "replay_rounds": 8,
             "replay_batch": 64,
+            "reverse_kl_coefficient": 0.001,
             "diversity": False,
         },
     ),

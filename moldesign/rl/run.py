@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from moldesign.errors import MoldesignError, RewardError
+from moldesign.errors import CheckpointError, MoldesignError, RewardError, one_line
 from moldesign.policy.checkpoint import Provenance, save_policy
 from moldesign.policy.policy import Policy
 from moldesign.records.candidates import write_csv
+from moldesign.records.files import make_folder
 from moldesign.records.journal import EventLog, StepsJournal
 from moldesign.records.ledger import Ledger, LedgerRow
 from moldesign.records.run import RunDirectory
@@ -27,6 +27,7 @@ from moldesign.rl.checkpoints import Checkpoints
 from moldesign.rl.exports import Exports
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import StepReport
+from moldesign.text import tell
 
 if TYPE_CHECKING:
     from moldesign.rewards.cluster import DaskPool
@@ -77,6 +78,8 @@ class Run:
         self._directory, self._on_step, self._export = directory, on_step, dict(export or {})
         self.saved = saved
         self._step = 0 if saved is None else saved["watch"]["step"]
+        #: The step whose state is on the disk.
+        self._kept = None if saved is None else self._step
         with contextlib.ExitStack() as opened:
             self._ledger = opened.enter_context(Ledger(directory.ledger, self.oracle.labels))
             self._steps = opened.enter_context(StepsJournal(directory.steps, keep=self._step))
@@ -104,8 +107,18 @@ class Run:
         """Give the oracle what the ledger holds, and forget what was under way when the run died."""
         lost = self._ledger.reserved()
         self._ledger.release(lost)
+        rows = self._ledger.rows()
         state = self.oracle.state() if self.saved is None else self.saved["oracle"]
-        self.oracle.restore((_evaluation(row) for row in self._ledger.rows()), state)
+        known = state["calls"] + len(state["ahead"])
+        if len(rows) < known:
+            raise CheckpointError(
+                f"{self._ledger.path}: holds {len(rows)} calls, and the checkpoint knows of {known}; "
+                "was it copied without the files beside it (-wal)?"
+            )
+        try:
+            self.oracle.restore((_evaluation(row) for row in rows), state)
+        except ValueError as error:
+            raise CheckpointError(f"{self._ledger.path}: not what a run has written ({error})") from None
         if self.saved is not None:
             self.clock.restore(self.saved["clock"])
         calls, paid = self.oracle.calls, self.oracle.paid
@@ -122,15 +135,18 @@ class Run:
             self._keep(state)
 
     def _keep(self, state: Callable[[], dict[str, Any]]) -> None:
-        """Write a checkpoint: the state, and the agent as a policy file."""
+        """Write a checkpoint: the state, and the agent as a policy file. One that is there stays as it is."""
+        if self._kept == self._step:
+            return
         self._checkpoints.save(self._step, {**state(), "clock": self.clock.state()})
         self._save_agent()
         self._last_checkpoint = time.monotonic()
+        self._kept = self._step
 
     def say(self, what: str) -> None:
         """Put something that happened into log.jsonl, and on stderr."""
         self._log.write("guard", what=what)
-        sys.stderr.write(f"{what}\n")
+        tell(what)
 
     def stop(self, reason: str, state: Callable[[], dict[str, Any]] | None = None) -> None:
         """End the loop: keep why, where its time went, and the state that a longer run would go on from."""
@@ -162,13 +178,9 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is not None and not self._finished:
-                if not isinstance(error, RewardError):
-                    self.collect()
-                if self.oracle.calls:
-                    # What was paid for is exported whatever went wrong; the error goes on its way after.
-                    self.stop(type(error).__name__)
-                    self.finish()
+            # A run that could not be taken up is left as it was.
+            if error is not None and not self._finished and not isinstance(error, CheckpointError):
+                self._rescue(error)
         finally:
             # Each of them, whatever becomes of the others: a disk that is full refuses the last line too.
             with contextlib.ExitStack() as last:
@@ -177,10 +189,21 @@ class Run:
                     last.callback(self._evaluator.close)
                 last.callback(self._records.close)
 
+    def _rescue(self, error: BaseException) -> None:
+        """Export what was paid for whatever went wrong; the error goes on its way after, and no other."""
+        try:
+            if not isinstance(error, RewardError):
+                self.collect()
+            if self.oracle.calls:
+                self.stop(type(error).__name__)
+                self.finish()
+        except Exception as second:
+            tell(f"what was found is in the ledger, and could not be exported: {one_line(str(second))}")
+
     def collect(self) -> None:
         """Wait for what workers have in hand, and record it."""
         if self.oracle.in_hand:
-            sys.stderr.write(f"{self.oracle.in_hand} molecules are still being scored; Ctrl-C leaves them\n")
+            tell(f"{self.oracle.in_hand} molecules are still being scored; Ctrl-C leaves them")
             with contextlib.suppress(MoldesignError, KeyboardInterrupt):
                 self.oracle.collect()
 
@@ -202,7 +225,7 @@ class Run:
 
     def _save_agent(self) -> None:
         provenance = self.provenance.model_copy(update={"name": f"agent of {self.provenance.name}"})
-        self._directory.checkpoint.mkdir(exist_ok=True)
+        make_folder(self._directory.checkpoint)
         save_policy(self.agent, self._directory.checkpoint / "agent.safetensors", provenance)
 
 

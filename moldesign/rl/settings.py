@@ -247,6 +247,11 @@ class OptimizeSettings(BaseModel):
                 f"operators, acquisition: '{name}' learns from what it draws alone; "
                 f"leave them out, or choose an estimator that learns from any molecule: {others}"
             )
+        if settings.searches and settings.pool_size < settings.batch_size:
+            raise UsageError(
+                f"pool_size: {settings.pool_size} proposals cannot fill a batch of {settings.batch_size}; "
+                "raise it, or lower batch_size"
+            )
         if settings.budget is None and settings.max_steps is None and settings.max_hours is None:
             settings = settings.model_copy(update={"budget": _DEFAULT_BUDGET})
         return settings

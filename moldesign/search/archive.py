@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -26,7 +26,8 @@ class Archive:
 
     Attributes:
         smiles: canonical, in the order in which they came; scores: of these.
-        ranked: places of them, best first, of equals the earlier first.
+        ranked: places of them, best first, of equals the later first: while nothing scores, what is tried is
+            bred from.
     """
 
     def __init__(self, seed: int) -> None:
@@ -45,14 +46,18 @@ class Archive:
         return smiles in self._known
 
     def add(self, smiles: str, score: float) -> int:
-        """Take in a molecule that is not there yet; its rank, 0 for the best."""
+        """Take in a molecule that is not there yet; how many are as good or better."""
         place = len(self.smiles)
         self.smiles.append(smiles)
         self.scores.append(score)
         self._known.add(smiles)
-        rank = bisect_right(self.ranked, -score, key=lambda one: -self.scores[one])
-        self.ranked.insert(rank, place)
-        return rank
+
+        def badness(one: int) -> float:
+            return -self.scores[one]
+
+        better_or_equal = bisect_right(self.ranked, -score, key=badness)
+        self.ranked.insert(bisect_left(self.ranked, -score, key=badness), place)
+        return better_or_equal
 
     def add_failed(self, smiles: str) -> None:
         """Know a molecule that could not be scored, so that it is not proposed again."""

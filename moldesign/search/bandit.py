@@ -22,7 +22,8 @@ class Bandit:
     beginning of a run may not help at its end.
 
     Attributes:
-        good, bad: (k,) proposals of each operator that did and did not join the best, fading.
+        good, bad: (k,) proposals of each operator that did and did not join the best, fading. One whose
+            proposals nobody wants does badly too.
 
     Args:
         shares: the operators, and of each its share in any unit, or None for all.
@@ -46,13 +47,13 @@ class Bandit:
         counts = generator.multinomial(n, shares / shares.sum())
         return dict(zip(self.names, counts.tolist(), strict=True))
 
-    def learn(self, outcomes: Mapping[Origin, tuple[int, int]]) -> None:
-        """Take in a step: of each operator, how many were scored and how many of them joined the best."""
+    def learn(self, outcomes: Mapping[Origin, tuple[float, int]]) -> None:
+        """Take in a step: of each operator, how many could have been good, and how many joined the best."""
         self.good, self.bad = 1 + _MEMORY * (self.good - 1), 1 + _MEMORY * (self.bad - 1)
         for i, name in enumerate(self.names):
-            scored, joined = outcomes.get(name, (0, 0))
+            tried, joined = outcomes.get(name, (0, 0))
             self.good[i] += joined
-            self.bad[i] += scored - joined
+            self.bad[i] += max(tried - joined, 0)
 
     def state(self) -> dict[str, Any]:
         """The counts."""

@@ -29,7 +29,11 @@ def is_sound(smiles: str) -> bool:
 
 def strict(objective: Objective) -> Objective:
     """The objective that is 0 for molecules that are not sound; a filter that it has is not doubled."""
-    there = {leaf.reward for leaf in objective.leaves if leaf.role == "filter"}
+    there = {
+        node.reward
+        for node in objective.components
+        if isinstance(node, Component) and node.role == "filter" and not node.parameters
+    }
     filters = [
         Component(reward=name, role="filter", label=f"strict_{name}")
         for name in ("alerts", "ring_systems")

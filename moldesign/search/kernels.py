@@ -15,7 +15,7 @@ WIDTH = 4096
 
 
 def features(mols: Sequence[Mol], kind: Kind) -> Tensor:
-    """(n, WIDTH) of 0 and 1 in bfloat16, whose products are exact up to 256 bits in common."""
+    """(n, WIDTH) of 0 and 1 in bfloat16, which takes a fourth of the time."""
     rows = torch.zeros((len(mols), WIDTH), dtype=torch.bfloat16)
     for row, mol in zip(rows, mols, strict=True):
         row[torch.from_numpy(unary_columns(mol, kind, WIDTH))] = 1
@@ -28,6 +28,9 @@ def tanimoto(first: Tensor, second: Tensor) -> Tensor:
     Of counts the sum of the smaller over the sum of the larger (MinMax; Ralaivola et al. 2005, Graph kernels
     for chemical informatics).
     """
-    common = (first @ second.T).float()
-    sizes = first.float().sum(1)[:, None] + second.float().sum(1)[None, :]
+    ones = [rows.float().sum(1) for rows in (first, second)]
+    # In half precision whole numbers end at 256, and a similarity that is rounded is no kernel any more.
+    small = all(float(sums.amax()) <= 256 for sums in ones if len(sums))
+    common = (first @ second.T).float() if small else first.float() @ second.float().T
+    sizes = ones[0][:, None] + ones[1][None, :]
     return common / (sizes - common).clamp(min=1.0)

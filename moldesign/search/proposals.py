@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -23,8 +23,6 @@ from moldesign.search.surrogate import Surrogate
 
 #: An operator did well whose proposal is among the best so many.
 _BEST = 100
-#: Of strict chemistry so many are ranked for each that is wanted.
-_STRICT = 8
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,12 @@ class Plan:
 
     Attributes:
         operators: those that propose, and what each has of the proposals; None where a bandit says.
-        pool: proposals a step.
-        acquisition: what the surrogate chooses by; None: as many are proposed as are scored.
+        pool: tries of the operators a step; what is no molecule, known or proposed twice is not in it.
+        acquisition: what the surrogate chooses by; None: any.
         unscreened: share of a batch that is the policy's own, whatever the surrogate says.
         fingerprints: the surrogate's. points: molecules that it is made of at most.
         max_length: tokens of what the policy writes at most.
-        strict: whether what is not sound chemistry is left out.
+        temperature: at which it writes. strict: whether what is not sound chemistry is left out.
     """
 
     operators: Mapping[Origin, float | None]
@@ -48,6 +46,7 @@ class Plan:
     fingerprints: tuple[SurrogateKind, ...]
     points: int
     max_length: int
+    temperature: float = 1.0
     strict: bool = False
 
 
@@ -57,13 +56,14 @@ class Proposal:
 
     Attributes:
         smiles: canonical. text: as it was written, which is what the policy learns.
-        origin: the operator that proposed it.
+        origin: the operator that proposed it. screened: whether it was chosen, and not taken as it came.
     """
 
     smiles: str
     text: str
     origin: Origin
     mol: Mol
+    screened: bool = True
 
 
 class Proposals:
@@ -83,6 +83,8 @@ class Proposals:
         self.drawn = 0
         #: Proposed, and not scored yet.
         self._open: dict[str, Proposal] = {}
+        #: Of each operator, how many of what was scored since should have been its own.
+        self._asked: dict[Origin, float] = {}
 
     def propose(self, n: int) -> list[Proposal]:
         """n molecules to score, none of them proposed before; fewer where no more are found."""
@@ -93,20 +95,25 @@ class Proposals:
     def take_in(self, evaluations: Iterable[Evaluation]) -> None:
         """Learn what came of molecules, proposed here or not."""
         scored, joined = Counter[Origin](), Counter[Origin]()
+        asked, self._asked = self._asked, {}
         found: list[tuple[Proposal, float]] = []
         for one in evaluations:
             proposal = self._open.pop(one.smiles, None)
-            if one.status in ("invalid", "unpaid") or one.smiles in self.archive:
+            if one.status == "unpaid" or one.smiles in self.archive:
                 continue
-            if not np.isfinite(one.score):
+            if one.status == "invalid" or not np.isfinite(one.score):
                 self.archive.add_failed(one.smiles)
                 continue
             if proposal is None:
-                proposal = Proposal(one.smiles, one.smiles, "policy", reread(one.smiles))
-            scored[proposal.origin] += 1
-            joined[proposal.origin] += self.archive.add(one.smiles, one.score) < _BEST
+                proposal = Proposal(one.smiles, one.smiles, "policy", reread(one.smiles), screened=False)
+            rank = self.archive.add(one.smiles, one.score)
+            if proposal.screened:
+                scored[proposal.origin] += 1
+                joined[proposal.origin] += rank < _BEST
             found.append((proposal, one.score))
-        self.bandit.learn({name: (scored[name], joined[name]) for name in scored})
+        self.bandit.learn(
+            {name: (max(scored[name], asked.get(name, 0.0)), joined[name]) for name in {**asked, **scored}}
+        )
         if self.surrogate is not None:
             proposals, scores = [one for one, _ in found], [score for _, score in found]
             self.surrogate.add(
@@ -117,19 +124,22 @@ class Proposals:
         """Nothing that was proposed and is not scored yet will be."""
         self._open.clear()
 
-    def _pool(self) -> list[Proposal]:
-        """What the operators propose, each molecule once."""
+    def _pool(self, n: int) -> list[Proposal]:
+        """What the operators propose, each molecule once, for n to be chosen."""
         pool: dict[str, Proposal] = {}
         for name, quota in self.bandit.quotas(self.plan.pool, self.generator).items():
+            # What would be scored of an operator whose proposals are as good as those of others.
+            self._asked[name] = self._asked.get(name, 0.0) + n * quota / self.plan.pool
             for one in self._proposed(name, quota):
                 pool.setdefault(one.smiles, one)
         return list(pool.values())
 
     def _chosen(self, n: int) -> list[Proposal]:
-        plan, pool = self.plan, self._pool()
+        plan, pool = self.plan, self._pool(n)
         if self.surrogate is None or plan.acquisition is None:
             return self._sound((pool[i] for i in self.generator.permutation(len(pool))), n)
-        own = self._sound((one for one in pool if one.origin == "policy"), round(plan.unscreened * n))
+        policys = (replace(one, screened=False) for one in pool if one.origin == "policy")
+        own = self._sound(policys, round(plan.unscreened * n))
         kept = {one.smiles for one in own}
         rest = [one for one in pool if one.smiles not in kept]
         if not rest:
@@ -141,7 +151,7 @@ class Proposals:
         places = chosen(
             plan.acquisition,
             posterior,
-            left * (_STRICT if plan.strict else 1),
+            len(rest) if plan.strict else left,
             best=self.archive.best(),
             generator=self.generator,
         )
@@ -162,8 +172,11 @@ class Proposals:
             return self._written(n, begun=True)
         made = children(name, n, self.archive, self.generator, self._is_new)
         # What the policy cannot write it cannot learn from.
+        known = (text for text in made if self._agent.tokenizer.knows(text))
         return [
-            Proposal(text, text, name, reread(text)) for text in made if self._agent.tokenizer.knows(text)
+            Proposal(text, text, name, mol)
+            for text in known
+            if (mol := parse(text)) and to_smiles(mol) == text
         ]
 
     def _written(self, n: int, *, begun: bool = False) -> list[Proposal]:
@@ -176,7 +189,12 @@ class Proposals:
             return []
         beginnings = self._beginnings(n) if begun else None
         drawn = self._agent.draw(
-            n, seed=self._seed, first_index=self.drawn, max_length=self.plan.max_length, beginnings=beginnings
+            n,
+            seed=self._seed,
+            first_index=self.drawn,
+            temperature=self.plan.temperature,
+            max_length=self.plan.max_length,
+            beginnings=beginnings,
         )
         self.drawn += n
         found: dict[str, Proposal] = {}
@@ -185,7 +203,9 @@ class Proposals:
             if mol is None:
                 continue
             smiles = to_smiles(mol)
-            if self._is_new(smiles):
+            # As it will be read again: some features depend on the order of the atoms.
+            mol = parse(smiles)
+            if mol is not None and self._is_new(smiles):
                 found.setdefault(smiles, Proposal(smiles, text, "prefix" if begun else "policy", mol))
         return list(found.values())
 
@@ -208,7 +228,8 @@ class Proposals:
             "bandit": self.bandit.state(),
             "generator": self.generator.bit_generator.state,
             "drawn": self.drawn,
-            "open": [(one.smiles, one.text, one.origin) for one in self._open.values()],
+            "open": [(one.smiles, one.text, one.origin, one.screened) for one in self._open.values()],
+            "asked": self._asked,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -220,5 +241,7 @@ class Proposals:
         self.generator.bit_generator.state = state["generator"]
         self.drawn = state["drawn"]
         self._open = {
-            smiles: Proposal(smiles, text, origin, reread(smiles)) for smiles, text, origin in state["open"]
+            smiles: Proposal(smiles, text, origin, reread(smiles), screened)
+            for smiles, text, origin, screened in state["open"]
         }
+        self._asked = dict(state["asked"])

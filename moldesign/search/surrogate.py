@@ -21,6 +21,8 @@ NOISE = 0.01
 _LEAST_SD = 1e-3
 #: Of the evidence for a process what is left of it a batch later.
 _MEMORY = 0.95
+#: Deviations beyond which a score is no more of a surprise.
+_FAR = 5.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,11 @@ class Process:
         """Take in points, as one block."""
         n, m = len(self.rows), len(rows)
         cross = self._solve(tanimoto(self.rows, rows))
-        own = tanimoto(rows, rows) + NOISE * torch.eye(m)
+        own = tanimoto(rows, rows) - cross.T @ cross
         grown = torch.zeros((n + m, n + m))
         grown[:n, :n] = self.factor
         grown[n:, :n] = cross.T
-        grown[n:, n:] = torch.linalg.cholesky(own - cross.T @ cross)
+        grown[n:, n:] = _factor(own)
         self.factor, self.rows = grown, torch.cat([self.rows, rows])
 
     def expect(self, rows: Tensor, targets: Tensor, *, covariance: bool = False) -> Posterior:
@@ -77,6 +79,16 @@ class Process:
     def _solve(self, right: Tensor) -> Tensor:
         solved: Tensor = torch.linalg.solve_triangular(self.factor, right, upper=False)
         return solved
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """(m, m) lower triangle of a covariance with NOISE, or with as much more as rounding makes necessary."""
+    own = torch.eye(len(covariance))
+    factor, failed = torch.linalg.cholesky_ex(covariance + NOISE * own)
+    if int(failed):
+        lowest = float(torch.linalg.eigvalsh(covariance.double())[0])
+        factor = torch.linalg.cholesky(covariance + (2 * abs(lowest) + NOISE) * own)
+    return torch.as_tensor(factor)
 
 
 class Surrogate:
@@ -148,7 +160,7 @@ class Surrogate:
             "smiles": self.smiles,
             "scores": self.scores,
             "blocks": self._blocks,
-            "evidence": self._evidence,
+            "evidence": self._evidence.clone(),
         }
 
     def restore(self, state: Mapping[str, Any], read: Callable[[str], Mol]) -> None:
@@ -164,7 +176,7 @@ class Surrogate:
             rows = [features(mols, process.kind) for process in self.processes]
             self._take(rows, block, scores[first : first + size])
             first += size
-        self._evidence = state["evidence"]
+        self._evidence = state["evidence"].clone()
 
     def _take(self, rows: Sequence[Tensor], smiles: Sequence[str], scores: Sequence[float]) -> None:
         for process, own in zip(self.processes, rows, strict=True):
@@ -176,7 +188,8 @@ class Surrogate:
     def _judge(self, rows: Sequence[Tensor], scores: Sequence[float]) -> None:
         """Add what each process had foretold of the scores, in nats a molecule, to its evidence."""
         targets, mean, sd = self._targets()
-        wanted = (torch.tensor(scores, dtype=torch.float32) - mean) / sd
+        # After scores all alike any other is a thousand deviations away, which says nothing of the features.
+        wanted = ((torch.tensor(scores, dtype=torch.float32) - mean) / sd).clamp(-_FAR, _FAR)
         for i, (process, own) in enumerate(zip(self.processes, rows, strict=True)):
             found = process.expect(own, targets)
             variance = found.sd**2 + NOISE

@@ -172,3 +172,13 @@ def test_edits_are_those_of_the_generator() -> None:
 def test_what_is_plausible(smiles: str, expected: bool) -> None:
     mol: Mol = read(smiles)
     assert plausible(mol) is expected
+
+
+def test_no_child_is_a_radical_and_charges_stay_together(generator: np.random.Generator) -> None:
+    charged, nitro = read("C[NH+](C)Cc1ccccc1F"), read("O=[N+]([O-])c1ccc(CCN)cc1")
+    children = [child for _ in range(600) for mol in (charged, nitro) if (child := edited(mol, generator))]
+    assert all(not atom.GetNumRadicalElectrons() for child in children for atom in read(child).GetAtoms())
+    # An amine that is protonated takes another atom in the place of a hydrogen.
+    assert "CCC[NH+](C)C" in {edited(read("CC[NH+](C)C"), generator) for _ in range(600)}
+    ends = parts(nitro, generator).ends
+    assert {part.text.count("+") - part.text.count("-") for part in ends} == {0}

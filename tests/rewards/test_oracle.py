@@ -417,3 +417,38 @@ def test_batches_in_flight_in_a_pool_give_what_one_process_gives() -> None:
         there = Oracle(pool, budget=4)
         asked = [there.submit(batch) for batch in batches]
         assert repr([one.result() for one in asked]) == repr(expected)
+
+
+def test_what_could_not_be_recorded_is_recorded_with_the_next() -> None:
+    oracle, ledger = oracle_of(Length())
+    record, full = ledger.record, [True, False]
+
+    def refusing(paid: Sequence[Evaluation]) -> None:
+        if full.pop(0):
+            raise OSError("no space left")
+        record(paid)
+
+    ledger.record = refusing  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="no space left"):
+        oracle(["C", "CC"])
+    oracle(["CCC"])
+    # Calls follow each other without a gap, so that the ledger can be taken up.
+    assert [(one.call, one.smiles) for one in ledger] == [(1, "C"), (2, "CC"), (3, "CCC")]
+    assert ledger.reserved == []
+    other = Oracle(load_objective(Length()))
+    other.restore(ledger)
+    assert other.calls == 3
+
+
+def test_failures_that_are_met_again_do_not_end_a_run_that_was_repaired() -> None:
+    broken = Oracle(load_objective(lambda smiles: [None] * len(smiles)))
+    batches = [["C" * i + "Br" for i in range(first, first + 12)] for first in (1, 13, 25)]
+    paid = [one for batch in batches[:2] for one in broken(batch)]
+    with pytest.raises(RewardError, match="failed for each of the last 36 molecules"):
+        broken(batches[2])
+    paid += [broken.recall("C" * i + "Br") for i in range(25, 37)]
+
+    repaired = Oracle(load_objective(lambda smiles: [0.5] * len(smiles)))
+    repaired.restore(paid, {**repaired.state(), "calls": 0, "ahead": []})
+    assert [one.status for batch in batches for one in repaired(batch)] == ["failed"] * 36
+    assert repaired(["CCO"])[0].score == 0.5

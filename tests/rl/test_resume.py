@@ -25,6 +25,7 @@ from moldesign.records.files import Appender, write_error
 from moldesign.records.ledger import Ledger
 from moldesign.records.run import RunDirectory, RunLocked
 from moldesign.rewards.objective import Objective
+from moldesign.rl.checkpoints import Checkpoints
 from moldesign.rl.choices import ESTIMATORS
 from moldesign.rl.methods import Method
 from moldesign.rl.optimize import optimize, resume
@@ -331,6 +332,62 @@ def test_a_clock_that_jumps_changes_nothing(
     run = resume(tmp_path / "run", export=QUICK)
     assert run.stopped_by == "steps done"
     assert differences(tmp_path / "whole", tmp_path / "run") == []
+
+
+# -- what is there and is not what it was --------------------------------------------------------------
+
+
+def small_settings(small_prior: Path) -> dict[str, Any]:
+    return {"prior": small_prior, "batch_size": 12, "seed": 3, "max_steps": 6, "checkpoint_minutes": 0}
+
+
+def test_a_ledger_that_has_lost_calls_is_not_taken_up(small_prior: Path, tmp_path: Path) -> None:
+    run_until(4, "qed", tmp_path / "run", **small_settings(small_prior))
+    (tmp_path / "run" / "ledger.sqlite").unlink()
+    with pytest.raises(CheckpointError, match=r"holds 0 calls, and the checkpoint knows of \d+; .*-wal"):
+        resume(tmp_path / "run", export=QUICK)
+
+
+def test_a_state_that_lacks_something_is_refused_and_the_agent_stays(
+    small_prior: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run_until(4, "qed", out, **small_settings(small_prior))
+    checkpoints = Checkpoints(out / "checkpoint")
+    state = checkpoints.newest(print)
+    assert state is not None
+    del state["scaffolds"]
+    checkpoints.save(4, state)
+    agent = (out / "checkpoint" / "agent.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="its checkpoint is of another version"):
+        resume(out, export=QUICK)
+    assert (out / "checkpoint" / "agent.safetensors").read_bytes() == agent
+
+
+def test_another_prior_is_noticed_wherever_it_lies(small_prior: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run_until(4, "qed", out, **small_settings(small_prior))
+    moved, other = tmp_path / "moved.safetensors", tmp_path / "other.safetensors"
+    moved.write_bytes(small_prior.read_bytes())
+    policy, provenance = load_policy(small_prior)
+    with torch.no_grad():
+        policy.network.head.bias.add_(0.01)
+    save_policy(policy, other, provenance)
+    config = out / "config.toml"
+    text = config.read_text()
+    config.write_text(text.replace(str(small_prior), str(other)))
+    with pytest.raises(CheckpointError, match="other.safetensors: not the prior that the run began with"):
+        resume(out, export=QUICK)
+    config.write_text(text.replace(str(small_prior), str(moved)))
+    assert resume(out, export=QUICK).stopped_by == "steps done"
+
+
+def test_the_state_of_a_run_that_is_done_stays_as_it_is(small_prior: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    optimize("qed", out=out, export=QUICK, **small_settings(small_prior))
+    before = (out / "checkpoint" / "SHA256SUMS").read_text()
+    resume(out, export=QUICK)
+    assert (out / "checkpoint" / "SHA256SUMS").read_text() == before
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ def test_only_what_may_learn_from_older_batches_gets_them() -> None:
             "replay_randomised: 'off-policy' weighs a SMILES by",
         ),
         ({"estimator": "ppo", "replay_rounds": 2}, "replay_rounds: 'ppo' learns nothing from remembered"),
+        ({"operators": "edit", "pool_size": 20}, "pool_size: 20 proposals cannot fill a batch of 64"),
     ],
 )
 def test_replay_that_an_estimator_has_no_use_for_is_refused(values: dict[str, Any], message: str) -> None:
@@ -114,8 +115,8 @@ def test_stored_trajectories_are_drawn_evenly() -> None:
         ({"estimator": "augmented-memory", "diversity": False, "bucket_size": 5}, ["bucket_size"]),
         ({"estimator": "exact", "batch_size": 8}, ["batch_size"]),
         ({"pool_size": 9, "unscreened": 0.5, "replay_batch": 3}, ["pool_size", "replay_batch", "unscreened"]),
-        ({"operators": "edit", "pool_size": 9, "unscreened": 0.5}, ["unscreened"]),
-        ({"acquisition": "ucb", "pool_size": 9, "unscreened": 0.5}, []),
+        ({"operators": "edit", "pool_size": 99, "unscreened": 0.5}, ["unscreened"]),
+        ({"acquisition": "ucb", "pool_size": 99, "unscreened": 0.5}, []),
     ],
 )
 def test_what_changes_nothing_is_named(values: dict[str, Any], idle: list[str]) -> None:

@@ -49,3 +49,12 @@ def test_fixed_shares_stay_what_they_are() -> None:
     assert bandit.quotas(60, generator) == {"policy": 40, "crossover": 10, "edit": 10}
     for n in range(1, 20):
         assert sum(bandit.quotas(n, generator).values()) == n
+
+
+def test_who_offers_nothing_that_is_wanted_proposes_less() -> None:
+    generator = np.random.default_rng(0)
+    bandit = Bandit(dict.fromkeys(["policy", "crossover", "edit"]))
+    for _ in range(100):
+        bandit.learn({"policy": (5.0, 0), "crossover": (20, 2), "edit": (20, 2)})
+    quotas = [bandit.quotas(600, generator)["policy"] for _ in range(20)]
+    assert np.mean(quotas) < 100

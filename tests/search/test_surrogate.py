@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from moldesign.assets import corpus_path
-from moldesign.chem.fingerprints import fingerprint
+from moldesign.chem.fingerprints import Kind, fingerprint
 from moldesign.chem.fingerprints import tanimoto as similarities
 from moldesign.chem.molecules import Mol, read, reread
 from moldesign.language import corpus
@@ -29,8 +30,18 @@ def likeness(smiles: list[str], to: str) -> list[float]:
     return [*map(float, similarities(target, [fingerprint(mol, "ecfp4") for mol in mols_of(smiles)]))]
 
 
-def filled(molecules: list[str], scores: list[float], *, most: int = 4000, block: int = 50) -> Surrogate:
-    surrogate = Surrogate(["ecfp4"], most=most)
+KINDS: list[Kind] = ["ecfp4", "topological_torsion"]
+
+
+def filled(
+    molecules: list[str],
+    scores: list[float],
+    *,
+    most: int = 4000,
+    block: int = 50,
+    kinds: Sequence[Kind] = ("ecfp4",),
+) -> Surrogate:
+    surrogate = Surrogate(kinds, most=most)
     generator = np.random.default_rng(0)
     for first in range(0, len(molecules), block):
         part = molecules[first : first + block]
@@ -110,9 +121,9 @@ def test_of_many_points_the_best_stay(molecules: list[str]) -> None:
 @pytest.mark.parametrize("most", [4000, 120])
 def test_a_state_is_gone_back_to_to_the_bit(molecules: list[str], most: int) -> None:
     scores = likeness(molecules, molecules[300])
-    whole = filled(molecules[:250], scores[:250], most=most)
+    whole = filled(molecules[:250], scores[:250], most=most, kinds=KINDS)
     state: dict[str, Any] = whole.state()
-    other = Surrogate(["ecfp4"], most=most)
+    other = Surrogate(KINDS, most=most)
     other.restore(state, reread)
     for surrogate in (whole, other):
         surrogate.add(
@@ -121,3 +132,31 @@ def test_a_state_is_gone_back_to_to_the_bit(molecules: list[str], most: int) -> 
     first, second = (one.expect(mols_of(molecules[300:])) for one in (whole, other))
     assert torch.equal(first.mean, second.mean)
     assert torch.equal(first.sd, second.sd)
+    assert torch.equal(whole.trust, other.trust)
+
+
+def test_large_molecules_and_their_relatives_are_taken_in() -> None:
+    # Hundreds of atom pairs each, in common all but a few: what is rounded there is no covariance any more.
+    core = "O=C(Nc1ccc(Oc2ccc(C(F)(F)F)cc2)cc1)c1ccc(N2CCN(C(=O)Cc3ccccc3)CC2)nc1"
+    family = [
+        core.replace("c1ccc(O", f"c1ccc({'C' * i}O", 1).replace("Cc3", f"{'C' * j}c3")
+        for i in range(8)
+        for j in range(1, 9)
+    ]
+    surrogate = Surrogate(["atom_pair"], most=4000)
+    for first in range(0, 64, 16):
+        part = family[first : first + 16]
+        surrogate.add(part, mols_of(part), [len(text) / 100 for text in part], np.random.default_rng(0))
+    process = surrogate.processes[0]
+    ones = process.rows.float().sum(1)
+    assert float(ones.max()) > 300
+    similar = tanimoto(process.rows, process.rows)
+    assert torch.equal(similar.diagonal(), torch.ones(64))
+    assert float(torch.linalg.eigvalsh(similar.double()).min()) > -1e-4
+
+
+def test_one_surprise_does_not_decide_whom_to_trust(molecules: list[str]) -> None:
+    surrogate = filled(molecules[:100], [0.0] * 100, kinds=KINDS)
+    part = molecules[100:110]
+    surrogate.add(part, mols_of(part), [0.0] * 9 + [0.9], np.random.default_rng(0))
+    assert float(surrogate.trust.min()) > 0.01
