@@ -123,16 +123,14 @@ class OptimizeSettings(BaseModel):
     )
     operators: str = Field(
         "policy",
-        description="What proposes molecules: any of policy,prefix,crossover,recombination,edit; with fixed "
-        "shares: policy:4,edit:1.",
+        description="What proposes: any of policy,prefix,crossover,recombination,edit; or policy:4,edit:1.",
     )
     pool_size: int = Field(
         1000, ge=1, le=100_000, description="Proposals a step, if not of the policy alone."
     )
     acquisition: str = Field(
         "none",
-        description="What chooses those of the pool that are scored: none, or "
-        "greedy, ucb, improvement, thompson, information, random by a surrogate.",
+        description="What chooses: none, greedy, ucb, improvement, thompson, information, random.",
     )
     unscreened: float = Field(
         0.15,
@@ -148,8 +146,7 @@ class OptimizeSettings(BaseModel):
     )
     chemistry: Literal["any", "strict"] = Field(
         "any",
-        description="strict: molecules with PAINS or BRENK alerts or rare ring systems score 0, and a search "
-        "does not propose them.",
+        description="strict: molecules with PAINS or BRENK alerts or rare ring systems score 0.",
     )
     batch_growth: float = Field(
         0.0,

@@ -518,9 +518,9 @@ def test_a_step_reads_a_drawn_molecule_once_each(
         computed[0] += 1
         return levels(*arguments)
 
-    def counted_texts(oracle: Oracle, smiles: list[str]) -> Batch:
+    def counted_texts(oracle: Oracle, smiles: list[str], *origins: list[str]) -> Batch:
         texts[0] += sum(bool(text) for text in smiles)
-        return submit(oracle, smiles)
+        return submit(oracle, smiles, *origins)
 
     monkeypatch.setattr(Chem, "MolFromSmiles", counted)
     monkeypatch.setattr(Policy, "read", counted_pass)
