@@ -196,6 +196,8 @@ class RunDirectory:
         """
         try:
             found = tomllib.loads(read_text(self.config))
+        except FileNotFoundError:
+            raise CheckpointError(f"{self.path}: there is no run here (no {self.config.name})") from None
         except OSError as error:
             raise CheckpointError(f"{self.config}: cannot be read ({error.strerror})") from None
         except (ValueError, RecursionError) as error:

@@ -217,4 +217,4 @@ def test_where_there_is_no_run(moldesign: Any, tmp_path: Path, what: str) -> Non
         (tmp_path / "run").mkdir()
     done = moldesign("resume", "run", cwd=tmp_path)
     assert (done.code, done.err.count("\n")) == (4, 1)
-    assert "run/config.toml: cannot be read (No such file or directory)" in done.err
+    assert "run: there is no run here (no config.toml)" in done.err
