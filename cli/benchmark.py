@@ -184,7 +184,7 @@ def pmo(
     seeds: Annotated[str, typer.Option("--seeds", help="Between commas.")] = "0",
     preset: Annotated[
         str,
-        typer.Option("--preset", help="Between commas: efficient, reinvent, genetic-gfn, gp-bo, ablations."),
+        typer.Option("--preset", help="Some of efficient,reinvent,genetic-gfn,gp-bo, or ablations, designs."),
     ] = "efficient",
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time.")] = 1,
     calls: Annotated[int, typer.Option("--calls", min=1, help="Oracle calls of a run.")] = 10_000,

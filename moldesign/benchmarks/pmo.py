@@ -25,6 +25,7 @@ from moldesign.errors import DataError, UsageError, nearest
 from moldesign.rewards.guacamol import PMO
 from moldesign.rl.optimize import optimize
 from moldesign.rl.presets import settings_of
+from moldesign.search.choices import ACQUISITIONS
 
 TASKS = tuple(sorted([*PMO, *CLASSIFIERS]))
 #: Settings may be chosen on these, and on no others.
@@ -51,20 +52,27 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-_ABLATED = ["efficient", *(f"efficient/{name}" for name in ABLATIONS)]
+#: What `efficient` is when its surrogate chooses by something else, which matters most where calls are few.
+DESIGNS: dict[str, dict[str, Any]] = {name: {"acquisition": name} for name in ACQUISITIONS}
+#: Names of several rows.
+GROUPS: dict[str, list[str]] = {
+    "ablations": ["efficient", *(f"efficient/{name}" for name in ABLATIONS)],
+    "designs": [f"efficient/{name}" for name in DESIGNS],
+}
 
 
 def settings_of_row(name: str) -> dict[str, Any]:
-    """The settings of a preset, or of `efficient/ABLATION`.
+    """The settings of a preset, or of `efficient/NAME`, an ablation or a design.
 
     Raises:
         UsageError: there is none of that name; the nearest is named.
     """
-    preset, slash, ablation = name.partition("/")
-    if slash and (preset != "efficient" or ablation not in ABLATIONS):
-        known = [f"efficient/{one}" for one in ABLATIONS]
-        raise UsageError(f"no ablation '{name}'{nearest(name, known)}; there are {', '.join(known)}")
-    return {**settings_of(preset), **(ABLATIONS[ablation] if slash else {})}
+    preset, slash, variant = name.partition("/")
+    variants = {**ABLATIONS, **DESIGNS}
+    if slash and (preset != "efficient" or variant not in variants):
+        known = [f"efficient/{one}" for one in variants]
+        raise UsageError(f"no preset '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+    return {**settings_of(preset), **(variants[variant] if slash else {})}
 
 
 @dataclass(frozen=True)
@@ -168,7 +176,7 @@ def runs_of(
     Args:
         tasks: names between commas; `all`; `rdkit` for those that need no classifier; or `tuning` for the two
             that settings may be chosen on.
-        presets: their names; `ablations` for `efficient` and for what it is without each of its ingredients.
+        presets: their names, or those of GROUPS.
 
     Raises:
         UsageError: no such task or preset, or a classifier that is not there.
@@ -181,7 +189,7 @@ def runs_of(
             raise UsageError(f"no task '{name}'{nearest(name, TASKS)}; there are {known}")
         if name in CLASSIFIERS:
             classifier(name)
-    rows = [row for name in presets for row in (_ABLATED if name == "ablations" else [name])]
+    rows = [row for name in presets for row in GROUPS.get(name, [name])]
     for name in rows:
         settings_of_row(name)
     return [PmoRun(task, name, seed, calls, prior) for seed in seeds for name in rows for task in names]

@@ -23,6 +23,7 @@ from moldesign.benchmarks.runs import auc
 from moldesign.errors import UsageError
 from moldesign.rewards.guacamol import PMO
 from moldesign.rl.settings import OptimizeSettings
+from moldesign.search.choices import ACQUISITIONS
 
 
 def test_the_curve_is_that_of_the_best_so_far() -> None:
@@ -61,9 +62,15 @@ def test_an_ablation_is_the_preset_but_for_one_thing() -> None:
         assert one.unread() == (["replay_batch"] if name == "no-learning" else [])
     assert whole.unread() == []
     with pytest.raises(
-        UsageError, match="no ablation 'efficient/no-surogate'; did you mean 'efficient/no-surr"
+        UsageError, match="no preset 'efficient/no-surogate'; did you mean 'efficient/no-surr"
     ):
         runs_of("qed", [0], ["efficient/no-surogate"])
+
+
+def test_a_design_is_the_preset_with_another_choice() -> None:
+    runs = runs_of("qed", [0], ["designs"], calls=300)
+    chosen = {settings_of_row(run.preset)["acquisition"] for run in runs}
+    assert chosen == {*ACQUISITIONS}
 
 
 def test_sums_are_over_tasks_of_means_over_seeds() -> None:
