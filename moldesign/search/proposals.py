@@ -88,7 +88,12 @@ class Proposals:
 
     def propose(self, n: int) -> list[Proposal]:
         """n molecules to score, none of them proposed before; fewer where no more are found."""
-        batch = self._sound(self._written(4 * n), n) if len(self.archive) < n else self._chosen(n)
+        if len(self.archive) < n:
+            # There is nothing to breed from and nothing to foretell by, and whatever comes is among the best.
+            written = (replace(one, screened=False) for one in self._written(4 * n))
+            batch = self._sound(written, n)
+        else:
+            batch = self._chosen(n)
         self._open |= {one.smiles: one for one in batch}
         return batch
 
