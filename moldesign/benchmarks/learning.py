@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 
 from moldesign.assets import prior_path
 from moldesign.benchmarks.results import write_result
-from moldesign.benchmarks.runs import EVERY, auc, perform
+from moldesign.benchmarks.runs import EVERY, auc, perform, require_same
 from moldesign.errors import DataError, MoldesignError, UsageError, nearest
 from moldesign.records.figures import BEST, WINDOW, learning_curve
 from moldesign.records.files import writing
@@ -280,11 +280,7 @@ def read_runs(
         if task.row not in chosen:
             continue
         wanted = {"settings": dict(chosen[task.row]), "budget": calls, "prior": prior}
-        for key, value in wanted.items():
-            if facts[key] != value:
-                raise UsageError(
-                    f"{path}: a run with {key} {facts[key]}, not {value}; remove it, or name another folder"
-                )
+        require_same(path, facts, wanted)
         found.append(facts)
     return found
 

@@ -20,7 +20,7 @@ import torch
 
 from moldesign.benchmarks.classifiers import CLASSIFIERS, classifier
 from moldesign.benchmarks.quality import quality
-from moldesign.benchmarks.runs import EVERY, auc
+from moldesign.benchmarks.runs import EVERY, auc, require_same
 from moldesign.errors import DataError, UsageError, nearest
 from moldesign.rewards.guacamol import PMO
 from moldesign.rl.optimize import optimize
@@ -224,12 +224,7 @@ def check_settings(runs: Sequence[PmoRun], folder: Path) -> None:
         if path.exists():
             figures = json.loads(path.read_text(encoding="utf-8"))
             wanted = {"budget": run.calls, "prior": run.prior, "settings": settings_of_row(run.preset)}
-            for key, value in wanted.items():
-                if figures.get(key) != value:
-                    raise UsageError(
-                        f"{path}: a run with {key} {figures.get(key)}, not {value}; remove it, "
-                        "or name another folder"
-                    )
+            require_same(path, figures, wanted)
 
 
 def summarise(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

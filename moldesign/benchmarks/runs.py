@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from moldesign.errors import MoldesignError, ResourceError
+from moldesign.errors import MoldesignError, ResourceError, UsageError
 from moldesign.records.files import write_error, write_text
 
 #: Calls from one point of a curve to the next.
@@ -102,6 +102,19 @@ def _perform_one(task: Task, folder: Path) -> tuple[str, bool]:
         raise write_error(path.parent, error) from None
     write_text(path, json.dumps(figures) + "\n")
     return f"{task.name}: {task.said(figures)}", True
+
+
+def require_same(path: Path, figures: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Pass if a run that is there is what one of now would be.
+
+    Raises:
+        UsageError: it has other settings, another budget, ...: they do not compare.
+    """
+    for key, value in wanted.items():
+        if figures.get(key) != value:
+            raise UsageError(
+                f"{path}: a run with {key} {figures.get(key)}, not {value}; remove it, or name another folder"
+            )
 
 
 def auc(calls: Sequence[int], best: Sequence[float], budget: int) -> float:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# How much the best are preferred: the smaller, the more.
-_RANK_K = 0.01
+from moldesign.search.ranks import rank_weights
+
 # What a remembered molecule has a value of for each of its tokens.
 _ARRAYS = ("tokens", "prior_log_probs", "drawing_log_probs")
 
@@ -120,10 +120,8 @@ class ReplayMemory:
             return np.ones(n)
         rewards = np.array([row.reward for row in self.rows], dtype=np.float64)
         if self.weights == "rank":
-            # 1 / (k n + rank): Tripp & Hernandez-Lobato 2020, Sample-efficient optimization in the latent
-            # space of deep generative models via weighted retraining, eq. 3.
             rank = np.argsort(np.argsort(-rewards, kind="stable"), kind="stable")
-            return np.asarray(1.0 / (_RANK_K * n + rank))
+            return rank_weights(n)[rank]
         # Not below a billionth of the best: a share that rounds to zero could not be drawn at all.
         top = rewards.max()
         return np.asarray(np.maximum(rewards / top, 1e-9) if top > 0 else np.ones(n))

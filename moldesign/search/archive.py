@@ -10,13 +10,12 @@ import numpy as np
 
 from moldesign.chem.edits import Parts, parts
 from moldesign.chem.molecules import Mol, reread
+from moldesign.search.ranks import rank_weights
 
 T = TypeVar("T")
 
 #: Molecules of which parts are kept; parents beyond are cut again.
 _KEPT = 2000
-#: How much the best are preferred as parents: the smaller, the more.
-_RANK_K = 0.01
 #: Parents are the best so many.
 _BREEDING = 1000
 
@@ -68,13 +67,9 @@ class Archive:
         return self.scores[self.ranked[n - 1]] if len(self) >= n else -np.inf
 
     def parents(self, n: int, generator: np.random.Generator) -> list[int]:
-        """n places, with repetition, the better the likelier: by 1 / (k m + rank) of the m best.
-
-        Tripp & Hernandez-Lobato 2020, Sample-efficient optimization in the latent space of deep generative
-        models via weighted retraining, eq. 3.
-        """
+        """n places, with repetition, among the _BREEDING best, the better the likelier: by `rank_weights`."""
         m = min(len(self), _BREEDING)
-        weights = 1.0 / (_RANK_K * m + np.arange(m))
+        weights = rank_weights(m)
         chosen = generator.choice(m, size=n, p=weights / weights.sum())
         return [self.ranked[i] for i in chosen]
 
