@@ -378,8 +378,7 @@ def student_tail(t: float, degrees: float) -> float:
 def draw_learning(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write the learning curves: a column an objective, means over the seeds, bands of one deviation.
 
-    Above the mean of the ten best so far, below the mean of the last
-          WINDOW calls.
+    Above the mean of the ten best so far, below the mean of the last WINDOW calls.
 
     Args:
         path: its suffix, one of FORMATS, says what kind of figure.
