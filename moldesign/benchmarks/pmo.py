@@ -39,6 +39,9 @@ _ALL = "policy,prefix,crossover,recombination,edit"
 #: What `efficient` is without one of its ingredients: settings in place of its own.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no-surrogate": {"acquisition": "none"},
+    "no-generations": {"generations": 0},
+    "no-properties": {"surrogate_properties": 0.0},
+    "no-ranks": {"surrogate_targets": "scores"},
     "no-learning": {"learning_rate": 1e-12, "replay_rounds": 0},
     "no-policy": {"operators": "crossover,recombination,edit"},
     "no-prefix": {"operators": _ALL.replace("prefix,", "")},

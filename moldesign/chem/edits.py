@@ -11,19 +11,21 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 from rdkit import Chem
 
-from moldesign.chem.molecules import Mol, quiet_rdkit, to_smiles
+from moldesign.chem.molecules import Mol, quiet_rdkit
 
 #: No child has a larger ring.
 LARGEST_RING = 8
 #: No child has more heavy atoms, as no molecule of the corpora has.
 MOST_ATOMS = 60
-#: Pairs of bonds of a molecule that are cut together, at most.
-_MOST_PAIRS = 8
+#: Arcs of a ring that are looked at for one that fits.
+_TRIES = 6
+
+T = TypeVar("T")
 
 # Of the two bonds that are cut; ring closures of a molecule are numbered from 1 on.
 _LABELS = (90, 91)
@@ -50,82 +52,105 @@ class Part:
         return Part(text, self.orders[::-1])
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a molecule can be cut into.
+class Cuts:
+    """What a molecule can be cut into, each cut made when it is first asked for.
 
-    Attributes:
-        ends: two for each single bond outside rings: parts with one cut.
-        links: what lies between two such bonds: parts with two cuts.
-        arcs: two for each pair of bonds of a ring: parts with two cuts.
+    - ends: two for each single bond outside rings, parts with one cut;
+    - links: what lies between two such bonds, parts with two cuts;
+    - arcs: two for each pair of bonds of a ring, parts with two cuts.
     """
 
-    ends: tuple[Part, ...] = ()
-    links: tuple[Part, ...] = ()
-    arcs: tuple[Part, ...] = ()
+    def __init__(self, mol: Mol) -> None:
+        self._flat = Chem.Mol(mol)
+        Chem.RemoveStereochemistry(self._flat)
+        self._kekulised: Mol | None = None
+        self.single = [
+            bond.GetIdx()
+            for bond in self._flat.GetBonds()
+            if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
+        ]
+        self._made: dict[tuple[int, ...], tuple[Part, ...]] = {}
+
+    def end(self, generator: np.random.Generator) -> Part | None:
+        """One of the ends; None where there is none."""
+        return _one(self.cut([_one(self.single, generator)]), generator) if self.single else None
+
+    def link(self, generator: np.random.Generator) -> Part | None:
+        """One of the links; None where there is none."""
+        if len(self.single) < 2:
+            return None
+        pair = generator.choice(self.single, 2, replace=False).tolist()
+        # Three fragments: the one in the middle has both cuts.
+        return next((part for part in self.cut(sorted(pair)) if len(part.orders) == 2), None)
+
+    def arc(self, generator: np.random.Generator) -> Part | None:
+        """An arc of one of the rings; None where there is none, or the bonds drawn leave none."""
+        rings = self._flat.GetRingInfo().BondRings()
+        if not rings:
+            return None
+        ring = _one(rings, generator)
+        pair = generator.choice(ring, 2, replace=False).tolist()
+        found = self.arcs(sorted(pair))
+        return _one(found, generator) if found else None
+
+    def arcs(self, pair: Sequence[int]) -> tuple[Part, ...]:
+        """The two arcs between two bonds of a ring; none where they are side by side or one piece is left."""
+        if self._kekulised is None:
+            self._kekulised = Chem.Mol(self._flat)
+            Chem.Kekulize(self._kekulised, clearAromaticFlags=True)
+        if _joined(self._kekulised, pair):
+            return ()
+        found = self._parts(self._kekulised, pair)
+        whole = len(found) == 2 and all(len(part.orders) == 2 for part in found)
+        return found if whole else ()
+
+    def cut(self, bonds: Sequence[int]) -> tuple[Part, ...]:
+        """The parts that the molecule falls into without one or two of `single`."""
+        return self._parts(self._flat, bonds)
+
+    def _parts(self, mol: Mol, bonds: Sequence[int]) -> tuple[Part, ...]:
+        key = (*bonds,)
+        if key not in self._made:
+            self._made[key] = _cut(mol, bonds)
+        return self._made[key]
 
 
-def parts(mol: Mol, generator: np.random.Generator) -> Parts:
-    """What a molecule can be cut into: every end, and some of the links and arcs."""
-    flat = Chem.Mol(mol)
-    Chem.RemoveStereochemistry(flat)
-    single = [
-        bond.GetIdx()
-        for bond in flat.GetBonds()
-        if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
-    ]
-    ends = [part for bond in single for part in _cut(flat, [bond])]
-    pairs = _some([*combinations(single, 2)], generator)
-    # Three fragments: the one in the middle has both cuts.
-    links = [part for pair in pairs for part in _cut(flat, pair) if len(part.orders) == 2]
-    Chem.Kekulize(flat, clearAromaticFlags=True)
-    rings = [
-        pair for ring in flat.GetRingInfo().BondRings() for pair in combinations(ring, 2)
-        if not _joined(flat, pair)
-    ]  # fmt: skip
-    arcs = []
-    for pair in _some(rings, generator):
-        found = _cut(flat, pair)
-        # Of a fused ring some cuts leave one piece.
-        if len(found) == 2 and all(len(part.orders) == 2 for part in found):
-            arcs.extend(found)
-    return Parts(tuple(ends), tuple(links), tuple(arcs))
+def joined(*chosen: Part) -> Mol | None:
+    """The molecule of parts side by side; None if that is no plausible one."""
+    quiet_rdkit()
+    mol = Chem.MolFromSmiles(".".join(part.text for part in chosen))
+    return mol if mol is not None and plausible(mol) else None
 
 
-def joined(*chosen: Part) -> str | None:
-    """The canonical SMILES of parts side by side; None if that is no plausible molecule."""
-    return _written(".".join(part.text for part in chosen))
-
-
-def crossed(first: Parts, second: Parts, generator: np.random.Generator) -> str | None:
+def crossed(first: Cuts, second: Cuts, generator: np.random.Generator) -> Mol | None:
     """A child of two molecules: an end of each, or an arc of a ring of each; None where nothing fits.
 
     Jensen, Chem. Sci. 10, 3567 (2019), figure 2.
     """
-    if first.arcs and second.arcs and generator.random() < 0.5:
-        arc = _one(first.arcs, generator)
-        other = _fitting(second.arcs, arc.orders, generator)
-        return None if other is None else joined(arc, other)
-    if not first.ends or not second.ends:
-        return None
-    return joined(_one(first.ends, generator), _one(second.ends, generator))
+    if generator.random() < 0.5:
+        arc = first.arc(generator)
+        other = _fitting(second, arc.orders, generator) if arc is not None else None
+        if arc is not None and other is not None:
+            return joined(arc, other)
+    ends = first.end(generator), second.end(generator)
+    return None if ends[0] is None or ends[1] is None else joined(ends[0], ends[1])
 
 
-def recombined(chosen: Sequence[Parts], generator: np.random.Generator) -> str | None:
+def recombined(chosen: Sequence[Cuts], generator: np.random.Generator) -> Mol | None:
     """A child of the ends of two molecules and a link of a third; None where one has none.
 
     Args:
         chosen: three.
     """
     first, middle, last = chosen
-    if not (first.ends and middle.links and last.ends):
+    head, link, tail = first.end(generator), middle.link(generator), last.end(generator)
+    if head is None or link is None or tail is None:
         return None
-    end = Part(_one(last.ends, generator).text.replace("%90", "%91"), (1,))
-    return joined(_one(first.ends, generator), _one(middle.links, generator), end)
+    return joined(head, link, Part(tail.text.replace("%90", "%91"), (1,)))
 
 
-def edited(mol: Mol, generator: np.random.Generator) -> str | None:
-    """The molecule with one atom, one bond or one ring changed, as canonical SMILES; None if that is none."""
+def edited(mol: Mol, generator: np.random.Generator) -> Mol | None:
+    """The molecule with one atom, one bond or one ring changed; None if that is no plausible one."""
     draft = Chem.RWMol(mol)
     Chem.RemoveStereochemistry(draft)
     Chem.Kekulize(draft, clearAromaticFlags=True)
@@ -140,7 +165,7 @@ def edited(mol: Mol, generator: np.random.Generator) -> str | None:
         return None
     if any(atom.GetNumRadicalElectrons() for atom in draft.GetAtoms()):
         return None
-    return to_smiles(draft) if plausible(draft) else None
+    return draft if plausible(draft) else None
 
 
 def plausible(mol: Mol) -> bool:
@@ -158,23 +183,17 @@ def _strained() -> tuple[Mol, ...]:
     return tuple(Chem.MolFromSmarts(pattern) for pattern in ("*#@*", "*=[#6;R;X2]=*"))
 
 
-def _written(text: str) -> str | None:
-    quiet_rdkit()
-    mol = Chem.MolFromSmiles(text)
-    return to_smiles(mol) if mol is not None and plausible(mol) else None
-
-
 def _is_salt(bond: Chem.Bond) -> bool:
     """Whether a bond holds opposite charges together, as in a nitro group."""
     return bond.GetBeginAtom().GetFormalCharge() * bond.GetEndAtom().GetFormalCharge() < 0
 
 
-def _cut(mol: Mol, bonds: Sequence[int]) -> list[Part]:
+def _cut(mol: Mol, bonds: Sequence[int]) -> tuple[Part, ...]:
     """The parts that a molecule falls into without these bonds."""
     labels = [(label, label) for label in _LABELS[: len(bonds)]]
     text = Chem.MolToSmiles(Chem.FragmentOnBonds(mol, list(bonds), dummyLabels=labels))
     orders = [int(mol.GetBondWithIdx(bond).GetBondTypeAsDouble()) for bond in bonds]
-    return [_part(fragment, orders) for fragment in text.split(".")]
+    return tuple(_part(fragment, orders) for fragment in text.split("."))
 
 
 def _part(fragment: str, orders: Sequence[int]) -> Part:
@@ -192,21 +211,19 @@ def _joined(mol: Mol, pair: Sequence[int]) -> bool:
     return bool(ends & {second.GetBeginAtomIdx(), second.GetEndAtomIdx()})
 
 
-def _some(pairs: list[tuple[int, int]], generator: np.random.Generator) -> list[tuple[int, int]]:
-    if len(pairs) <= _MOST_PAIRS:
-        return pairs
-    return [pairs[i] for i in generator.choice(len(pairs), _MOST_PAIRS, replace=False)]
-
-
-def _one(chosen: Sequence[Part], generator: np.random.Generator) -> Part:
+def _one(chosen: Sequence[T], generator: np.random.Generator) -> T:
     return chosen[int(generator.integers(len(chosen)))]
 
 
-def _fitting(chosen: Sequence[Part], orders: tuple[int, ...], generator: np.random.Generator) -> Part | None:
-    """One of the parts whose cut bonds have these orders, either way round; None if none has."""
-    fitting = [part for part in chosen if part.orders == orders]
-    fitting += [part.turned() for part in chosen if part.orders[::-1] == orders]
-    return _one(fitting, generator) if fitting else None
+def _fitting(cuts: Cuts, orders: tuple[int, ...], generator: np.random.Generator) -> Part | None:
+    """An arc whose cut bonds have these orders, either way round; None if none of a few has."""
+    for _ in range(_TRIES):
+        arc = cuts.arc(generator)
+        if arc is not None and arc.orders == orders:
+            return arc
+        if arc is not None and arc.orders[::-1] == orders:
+            return arc.turned()
+    return None
 
 
 # -- edits: each changes a draft without aromatic bonds, and says whether it did -----------------------------

@@ -128,6 +128,9 @@ class OptimizeSettings(BaseModel):
     pool_size: int = Field(
         1000, ge=1, le=100_000, description="Proposals a step, if not of the policy alone."
     )
+    generations: int = Field(
+        0, ge=0, le=100, description="How often children of what the surrogate wants join them."
+    )
     acquisition: str = Field(
         "none",
         description="What chooses: none, greedy, ucb, improvement, thompson, information, random.",
@@ -139,7 +142,13 @@ class OptimizeSettings(BaseModel):
         description="Share of a batch that is the policy's own, whatever the surrogate says.",
     )
     fingerprints: str = Field(
-        "ecfp6", description="What the surrogate sees of molecules, in a list like ecfp6,fcfp4."
+        "ecfp4", description="What the surrogate sees of molecules, in a list like ecfp6,fcfp4."
+    )
+    surrogate_properties: float = Field(
+        0.75, ge=0, le=1, description="What size, polarity and composition have of its kernel."
+    )
+    surrogate_targets: Literal["scores", "ranks", "both"] = Field(
+        "both", description="What of the scores the surrogate looks at."
     )
     surrogate_points: int = Field(
         4000, ge=8, le=20_000, description="Molecules that the surrogate is made of at most."
@@ -271,7 +280,10 @@ class OptimizeSettings(BaseModel):
         if not self.searches:
             idle |= {"pool_size", "batch_growth"}
         if self.acquisition == "none":
-            idle |= {"unscreened", "fingerprints", "surrogate_points"}
+            idle |= {
+                "unscreened", "fingerprints", "generations",
+                "surrogate_points", "surrogate_properties", "surrogate_targets",
+            }  # fmt: skip
         if not self.replay_rounds:
             idle.add("replay_batch")
         if not self.diversity:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from moldesign.chem.edits import Parts, parts
-from moldesign.chem.molecules import Mol, reread
-from moldesign.search.ranks import rank_weights
+from moldesign.search.ranks import drawn_by_rank
 
-T = TypeVar("T")
-
-#: Molecules of which parts are kept; parents beyond are cut again.
-_KEPT = 2000
 #: Parents are the best so many.
 _BREEDING = 1000
 
@@ -29,14 +23,11 @@ class Archive:
             bred from.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self) -> None:
         self.smiles: list[str] = []
         self.scores: list[float] = []
         self.ranked: list[int] = []
         self._known: set[str] = set()
-        self._seed = seed
-        self._mols: dict[int, Mol] = {}
-        self._parts: dict[int, Parts] = {}
 
     def __len__(self) -> int:
         return len(self.smiles)
@@ -66,24 +57,10 @@ class Archive:
         """The n-th best score; minus infinity before there are so many."""
         return self.scores[self.ranked[n - 1]] if len(self) >= n else -np.inf
 
-    def parents(self, n: int, generator: np.random.Generator) -> list[int]:
-        """n places, with repetition, among the _BREEDING best, the better the likelier: by `rank_weights`."""
+    def parents(self, n: int, generator: np.random.Generator) -> list[str]:
+        """n of them, with repetition, of the _BREEDING best, the better the likelier: by `rank_weights`."""
         m = min(len(self), _BREEDING)
-        weights = rank_weights(m)
-        chosen = generator.choice(m, size=n, p=weights / weights.sum())
-        return [self.ranked[i] for i in chosen]
-
-    def mol(self, place: int) -> Mol:
-        """The molecule at a place."""
-        return _kept(self._mols, place, lambda: reread(self.smiles[place]))
-
-    def parts(self, place: int) -> Parts:
-        """What the molecule at a place can be cut into; always the same."""
-        return _kept(
-            self._parts,
-            place,
-            lambda: parts(self.mol(place), np.random.default_rng([self._seed, place])),
-        )
+        return [self.smiles[self.ranked[i]] for i in drawn_by_rank(m, n, generator)]
 
     def state(self) -> dict[str, Any]:
         """Molecules and scores, and what could not be scored."""
@@ -95,13 +72,3 @@ class Archive:
         for smiles, score in zip(state["smiles"], state["scores"], strict=True):
             self.add(smiles, score)
         self._known.update(state["failed"])
-
-
-def _kept(kept: dict[int, T], place: int, make: Callable[[], T]) -> T:
-    """What is kept of a place; made, and the oldest forgotten, where it is not."""
-    found = kept.get(place)
-    if found is None:
-        if len(kept) >= _KEPT:
-            del kept[next(iter(kept))]
-        found = kept[place] = make()
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from moldesign.search.choices import Origin
 #: What is left of a count a step later.
 _MEMORY = 0.97
 #: What every operator gets of the proposals, whatever came of its own, as a share of an even part.
-_FLOOR = 0.2
+_FLOOR = 0.5
 
 
 class Bandit:
@@ -35,17 +35,23 @@ class Bandit:
         self._fixed = fixed / fixed.sum() if fixed.any() else None
         self.good, self.bad = np.ones(len(shares)), np.ones(len(shares))
 
-    def quotas(self, n: int, generator: np.random.Generator) -> dict[Origin, int]:
-        """How many of n proposals each operator is to make."""
-        k = len(self.names)
+    def quotas(self, n: int, generator: np.random.Generator, names: Collection[Origin]) -> dict[Origin, int]:
+        """How many of n proposals each operator is to make.
+
+        Args:
+            names: of those that make them.
+        """
+        at_work = np.array([name in names for name in self.names])
+        among = [name for name in self.names if name in names]
         if self._fixed is not None:
             # The whole parts add up to n once each sum of shares is rounded.
-            ends = np.rint(np.cumsum(self._fixed) * n).astype(int)
-            return dict(zip(self.names, np.diff(ends, prepend=0).tolist(), strict=True))
-        rates = generator.beta(self.good, self.bad)
-        shares = _FLOOR / k + (1 - _FLOOR) * rates / rates.sum()
+            fixed = self._fixed[at_work]
+            ends = np.rint(np.cumsum(fixed / fixed.sum()) * n).astype(int)
+            return dict(zip(among, np.diff(ends, prepend=0).tolist(), strict=True))
+        rates = generator.beta(self.good, self.bad)[at_work]
+        shares = _FLOOR / len(among) + (1 - _FLOOR) * rates / rates.sum()
         counts = generator.multinomial(n, shares / shares.sum())
-        return dict(zip(self.names, counts.tolist(), strict=True))
+        return dict(zip(among, counts.tolist(), strict=True))
 
     def learn(self, outcomes: Mapping[Origin, tuple[float, int]]) -> None:
         """Take in a step: of each operator, how many could have been good, and how many joined the best."""

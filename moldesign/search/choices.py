@@ -60,3 +60,8 @@ ACQUISITIONS: tuple[Acquisition, ...] = get_args(Acquisition)
 #: Kinds of fingerprints that a surrogate can look at: those that count.
 SurrogateKind = Literal["ecfp4", "ecfp6", "fcfp4", "fcfp6", "atom_pair", "topological_torsion"]
 SURROGATE_KINDS: tuple[SurrogateKind, ...] = get_args(SurrogateKind)
+
+#: - scores: themselves;
+#: - ranks: as normal quantiles, so that neither outliers nor many scores of 0 count for more;
+#: - both: the mean of the two.
+Targets = Literal["scores", "ranks", "both"]

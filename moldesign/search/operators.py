@@ -1,56 +1,70 @@
-"""Where candidates come from: the operators that make new molecules of scored ones."""
+"""Where candidates come from: the operators that make new molecules of those that are bred from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 from moldesign.chem.edits import crossed, edited, recombined
-from moldesign.search.archive import Archive
+from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.search.choices import Origin
-
-#: A child of scored molecules, as canonical SMILES; None where nothing came of it.
-Operator = Callable[[Archive, np.random.Generator], str | None]
+from moldesign.search.relatives import Relatives
 
 
-def crossover(archive: Archive, generator: np.random.Generator) -> str | None:
+class Population(Protocol):
+    """What is bred from."""
+
+    def parents(self, n: int, generator: np.random.Generator) -> list[str]:
+        """n of its molecules, with repetition, the better the likelier."""
+
+
+#: A child of a population; None where nothing came of it.
+Operator = Callable[[Population, Relatives, np.random.Generator], Mol | None]
+
+
+def crossover(population: Population, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
     """Ends, or halves of a ring, of two molecules joined (Jensen 2019, graph-based genetic algorithm)."""
-    first, second = (archive.parts(place) for place in archive.parents(2, generator))
+    first, second = (relatives.cuts(smiles) for smiles in population.parents(2, generator))
     return crossed(first, second, generator)
 
 
-def recombination(archive: Archive, generator: np.random.Generator) -> str | None:
+def recombination(population: Population, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
     """Ends of two molecules at a link of a third."""
-    return recombined([archive.parts(place) for place in archive.parents(3, generator)], generator)
+    return recombined([relatives.cuts(smiles) for smiles in population.parents(3, generator)], generator)
 
 
-def edit(archive: Archive, generator: np.random.Generator) -> str | None:
+def edit(population: Population, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
     """A molecule with one atom, one bond or one ring changed."""
-    (place,) = archive.parents(1, generator)
-    return edited(archive.mol(place), generator)
+    (smiles,) = population.parents(1, generator)
+    return edited(relatives.mol(smiles), generator)
 
 
 #: Those that need no policy.
 OPERATORS: dict[Origin, Operator] = {"crossover": crossover, "recombination": recombination, "edit": edit}
 #: Tries for each child that is wanted, at most.
-_TRIES = 4
+_TRIES = 2
 
 
 def children(
     name: Origin,
     n: int,
-    archive: Archive,
+    population: Population,
+    relatives: Relatives,
     generator: np.random.Generator,
     wanted: Callable[[str], bool],
-) -> list[str]:
-    """Up to n different molecules that one of OPERATORS makes and that are wanted."""
+) -> dict[str, Mol]:
+    """Up to n different molecules, by canonical SMILES, that one of OPERATORS makes and that are wanted."""
     operator = OPERATORS[name]
-    found: dict[str, None] = {}
+    found: dict[str, Mol] = {}
     for _ in range(_TRIES * n):
         if len(found) >= n:
             break
-        child = operator(archive, generator)
-        if child is not None and child not in found and wanted(child):
-            found[child] = None
-    return list(found)
+        child = operator(population, relatives, generator)
+        if child is None:
+            continue
+        smiles = to_smiles(child)
+        if smiles not in found and wanted(smiles):
+            found[smiles] = child
+    return found

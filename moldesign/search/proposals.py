@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from moldesign.chem.molecules import Mol, parse, randomised, reread, to_smiles
+from moldesign.chem.molecules import Mol, canonical, parse, randomised, reread, to_smiles
 from moldesign.policy.policy import Policy
 from moldesign.rewards.oracle import Evaluation
-from moldesign.search.acquisition import chosen
+from moldesign.search.acquisition import VALUED, chosen, values
 from moldesign.search.archive import Archive
 from moldesign.search.bandit import Bandit
+from moldesign.search.brood import Brood
 from moldesign.search.chemistry import is_sound
-from moldesign.search.choices import Acquisition, Origin, SurrogateKind
-from moldesign.search.operators import children
+from moldesign.search.choices import Acquisition, Origin, SurrogateKind, Targets
+from moldesign.search.kernels import Features
+from moldesign.search.operators import OPERATORS, Population, children
+from moldesign.search.relatives import Relatives
 from moldesign.search.surrogate import Surrogate
 
 #: An operator did well whose proposal is among the best so many.
 _BEST = 100
+#: Of the candidates of all generations so many of the most hopeful are compared with one another.
+_SHORTLIST = 512
 
 
 @dataclass(frozen=True)
@@ -32,9 +39,10 @@ class Plan:
     Attributes:
         operators: those that propose, and what each has of the proposals; None where a bandit says.
         pool: tries of the operators a step; what is no molecule, known or proposed twice is not in it.
+        generations: how often as many children of those that the surrogate wants join them.
         acquisition: what the surrogate chooses by; None: any.
         unscreened: share of a batch that is the policy's own, whatever the surrogate says.
-        fingerprints: the surrogate's. points: molecules that it is made of at most.
+        fingerprints, properties, targets: the surrogate's. points: molecules that it is made of at most.
         max_length: tokens of what the policy writes at most.
         temperature: at which it writes. strict: whether what is not sound chemistry is left out.
     """
@@ -46,6 +54,9 @@ class Plan:
     fingerprints: tuple[SurrogateKind, ...]
     points: int
     max_length: int
+    generations: int = 0
+    properties: float = 0.0
+    targets: Targets = "scores"
     temperature: float = 1.0
     strict: bool = False
 
@@ -66,6 +77,30 @@ class Proposal:
     screened: bool = True
 
 
+class Candidates:
+    """Proposals as a surrogate sees them.
+
+    Attributes:
+        seen: what each of its processes sees of them.
+    """
+
+    def __init__(
+        self, proposals: list[Proposal], surrogate: Surrogate, seen: list[Features] | None = None
+    ) -> None:
+        self.proposals, self.surrogate = proposals, surrogate
+        self.seen = surrogate.features([one.mol for one in proposals]) if seen is None else seen
+
+    def joined(self, others: Candidates) -> Candidates:
+        """These and others."""
+        seen = [own.joined(further) for own, further in zip(self.seen, others.seen, strict=True)]
+        return Candidates([*self.proposals, *others.proposals], self.surrogate, seen)
+
+    def some(self, places: Tensor) -> Candidates:
+        """Those at some places."""
+        proposals = [self.proposals[i] for i in places.tolist()]
+        return Candidates(proposals, self.surrogate, [rows.rows(places) for rows in self.seen])
+
+
 class Proposals:
     """Proposes molecules and learns from their scores.
 
@@ -76,8 +111,13 @@ class Proposals:
 
     def __init__(self, plan: Plan, agent: Policy, seed: int) -> None:
         self.plan, self._agent, self._seed = plan, agent, seed
-        self.archive = Archive(seed)
-        self.surrogate = Surrogate(plan.fingerprints, most=plan.points) if plan.acquisition else None
+        self.archive = Archive()
+        self.relatives = Relatives()
+        self.surrogate: Surrogate | None = None
+        if plan.acquisition:
+            self.surrogate = Surrogate(
+                plan.fingerprints, most=plan.points, properties=plan.properties, targets=plan.targets
+            )
         self.bandit = Bandit(plan.operators)
         self.generator = np.random.default_rng([seed, 4])
         self.drawn = 0
@@ -120,69 +160,102 @@ class Proposals:
             {name: (max(scored[name], asked.get(name, 0.0)), joined[name]) for name in {**asked, **scored}}
         )
         if self.surrogate is not None:
-            proposals, scores = [one for one, _ in found], [score for _, score in found]
-            self.surrogate.add(
-                [one.smiles for one in proposals], [one.mol for one in proposals], scores, self.generator
-            )
+            smiles, scores = [one.smiles for one, _ in found], [score for _, score in found]
+            # As they will be read when the run is resumed: some features depend on the order of the atoms.
+            self.surrogate.add(smiles, [reread(text) for text in smiles], scores, self.generator)
 
     def forget_open(self) -> None:
         """Nothing that was proposed and is not scored yet will be."""
         self._open.clear()
 
-    def _pool(self, n: int) -> list[Proposal]:
-        """What the operators propose, each molecule once, for n to be chosen."""
+    def _pool(self, n: int, population: Population, names: Collection[Origin]) -> list[Proposal]:
+        """What operators make of a population, each molecule once, for n to be chosen in the end."""
+        plan = self.plan
         pool: dict[str, Proposal] = {}
-        for name, quota in self.bandit.quotas(self.plan.pool, self.generator).items():
+        for name, quota in self.bandit.quotas(plan.pool, self.generator, names).items():
             # What would be scored of an operator whose proposals are as good as those of others.
-            self._asked[name] = self._asked.get(name, 0.0) + n * quota / self.plan.pool
-            for one in self._proposed(name, quota):
+            share = quota / (plan.pool * (1 + self._generations))
+            self._asked[name] = self._asked.get(name, 0.0) + n * share
+            for one in self._proposed(name, quota, population):
                 pool.setdefault(one.smiles, one)
         return list(pool.values())
 
+    @property
+    def _generations(self) -> int:
+        """How often children of what is wanted join: not where no candidate is wanted more than others."""
+        return self.plan.generations if self.plan.acquisition in VALUED and self._breeders else 0
+
+    @property
+    def _breeders(self) -> list[Origin]:
+        return [name for name in self.plan.operators if name in OPERATORS]
+
     def _chosen(self, n: int) -> list[Proposal]:
-        plan, pool = self.plan, self._pool(n)
+        plan, pool = self.plan, self._pool(n, self.archive, self.plan.operators)
         if self.surrogate is None or plan.acquisition is None:
             return self._sound((pool[i] for i in self.generator.permutation(len(pool))), n)
-        policys = (replace(one, screened=False) for one in pool if one.origin == "policy")
-        own = self._sound(policys, round(plan.unscreened * n))
+        wanted = round(plan.unscreened * n) if "policy" in plan.operators else 0
+        # Beside what it has of the pool, which may be little: some are no molecules, some are known.
+        written = self._written(4 * wanted)
+        own = [replace(one, screened=False) for one in self._sound(written, wanted)]
         kept = {one.smiles for one in own}
-        rest = [one for one in pool if one.smiles not in kept]
+        rest = [*{one.smiles: one for one in [*written, *pool] if one.smiles not in kept}.values()]
         if not rest:
             return own
-        posterior = self.surrogate.expect(
-            [one.mol for one in rest], covariance=plan.acquisition == "information"
-        )
-        left = n - len(own)
+        candidates = Candidates(rest, self.surrogate)
+        if self._generations:
+            candidates = self._bred(candidates, n, kept)
         places = chosen(
             plan.acquisition,
-            posterior,
-            len(rest) if plan.strict else left,
-            best=self.archive.best(),
+            self.surrogate.expect(candidates.seen, covariance=True),
+            len(candidates.proposals) if plan.strict else n - len(own),
+            best=float(self.surrogate.targets().max()),
             generator=self.generator,
         )
-        return [*own, *self._sound((rest[i] for i in places), left)]
+        return [*own, *self._sound((candidates.proposals[i] for i in places), n - len(own))]
+
+    def _bred(self, candidates: Candidates, n: int, kept: set[str]) -> Candidates:
+        """The most hopeful of candidates and of generations of children of what is wanted of them."""
+        surrogate, acquisition = candidates.surrogate, self.plan.acquisition
+        assert acquisition is not None
+        targets = surrogate.targets()
+        best = float(targets.max())
+        known = {one.smiles for one in candidates.proposals} | kept
+        expected = surrogate.expect(candidates.seen)
+        for _ in range(self._generations):
+            wanted = values(acquisition, expected, best=best, generator=self.generator)
+            texts = [*(one.smiles for one in candidates.proposals), *surrogate.smiles]
+            brood = Brood(texts, torch.cat([wanted, targets]))
+            made = [one for one in self._pool(n, brood, self._breeders) if one.smiles not in known]
+            if made:
+                known.update(one.smiles for one in made)
+                further = Candidates(made, surrogate)
+                expected = expected.joined(surrogate.expect(further.seen))
+                candidates = candidates.joined(further)
+        # Those that could be among the most wanted, whatever the boldness.
+        hopes = expected.mean + 0.5 * expected.sd
+        return candidates.some(hopes.argsort(descending=True, stable=True)[:_SHORTLIST])
 
     def _sound(self, proposals: Iterable[Proposal], n: int) -> list[Proposal]:
-        """The first n; with strict chemistry the first n that are sound."""
-        wanted = (one for one in proposals if not self.plan.strict or is_sound(one.smiles))
+        """The first n that are read as they were written; with strict chemistry those that are sound."""
+        wanted = (
+            one
+            for one in proposals
+            if canonical(one.smiles) == one.smiles and (not self.plan.strict or is_sound(one.smiles))
+        )
         return [*islice(wanted, n)]
 
     def _is_new(self, smiles: str) -> bool:
         return smiles not in self.archive and smiles not in self._open
 
-    def _proposed(self, name: Origin, n: int) -> list[Proposal]:
+    def _proposed(self, name: Origin, n: int, population: Population) -> list[Proposal]:
         if name == "policy":
             return self._written(n)
         if name == "prefix":
             return self._written(n, begun=True)
-        made = children(name, n, self.archive, self.generator, self._is_new)
+        made = children(name, n, population, self.relatives, self.generator, self._is_new)
         # What the policy cannot write it cannot learn from.
-        known = (text for text in made if self._agent.tokenizer.knows(text))
-        return [
-            Proposal(text, text, name, mol)
-            for text in known
-            if (mol := parse(text)) and to_smiles(mol) == text
-        ]
+        knows = self._agent.tokenizer.knows
+        return [Proposal(text, text, name, mol) for text, mol in made.items() if knows(text)]
 
     def _written(self, n: int, *, begun: bool = False) -> list[Proposal]:
         """What of n texts of the policy are molecules that are not scored yet.
@@ -208,9 +281,7 @@ class Proposals:
             if mol is None:
                 continue
             smiles = to_smiles(mol)
-            # As it will be read again: some features depend on the order of the atoms.
-            mol = parse(smiles)
-            if mol is not None and self._is_new(smiles):
+            if self._is_new(smiles):
                 found.setdefault(smiles, Proposal(smiles, text, "prefix" if begun else "policy", mol))
         return list(found.values())
 
@@ -218,8 +289,8 @@ class Proposals:
         """Tokens of good molecules, each written in some way, up to some place."""
         tokenizer = self._agent.tokenizer
         found: list[list[int]] = []
-        for place in self.archive.parents(n, self.generator):
-            text = randomised(self.archive.mol(place), int(self.generator.integers(2**31)))
+        for smiles in self.archive.parents(n, self.generator):
+            text = randomised(self.relatives.mol(smiles), int(self.generator.integers(2**31)))
             known = tokenizer.knows(text)
             tokens = tokenizer.encode(text)[:-1] if known else []
             found.append(tokens[: int(self.generator.integers(len(tokens) + 1))])

@@ -1,4 +1,4 @@
-"""A model of the score: Gaussian processes over Tanimoto similarities, whose hyper-parameters are fixed."""
+"""A model of the score: Gaussian processes over similarities of molecules, all hyper-parameters fixed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Tensor
 
 from moldesign.chem.fingerprints import Kind
 from moldesign.chem.molecules import Mol
-from moldesign.search.kernels import features, tanimoto
+from moldesign.search.choices import Targets
+from moldesign.search.kernels import Features, features, kernel
 
 #: Variance of what the kernel cannot explain, beside a variance of 1 of what it can.
-NOISE = 0.01
-#: Of the variance of the scores: below it they count as all alike.
+NOISE = 0.003
+#: Deviation of the scores below which they count as all alike.
 _LEAST_SD = 1e-3
 #: Of the evidence for a process what is left of it a batch later.
 _MEMORY = 0.95
@@ -27,54 +28,64 @@ _FAR = 5.0
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a surrogate expects of m molecules, in units of the score.
+    """What a surrogate expects of m molecules, in units of its targets.
 
     Attributes:
-        mean: (m,). sd: (m,), of the score without noise.
-        covariance: (m, m) in units of the variance of the scores; None unless asked for.
+        mean: (m,). sd: (m,), of the target without noise.
+        covariance: (m, m) in units of the variance of the targets; None unless asked for.
     """
 
     mean: Tensor
     sd: Tensor
     covariance: Tensor | None = None
 
+    def joined(self, others: Posterior) -> Posterior:
+        """What is expected of these and of others, without a covariance."""
+        return Posterior(torch.cat([self.mean, others.mean]), torch.cat([self.sd, others.sd]))
+
 
 class Process:
-    """A Gaussian process of mean 0 and variance 1 over one kind of features.
+    """A Gaussian process of mean 0 and variance 1 over one kind of fingerprints, and properties.
 
     Rasmussen & Williams 2006, Gaussian processes for machine learning, algorithm 2.1. New points extend the
     Cholesky factor: n^2 operations for each, not n^3 in all.
 
     Attributes:
-        rows: (n, WIDTH) features of its points.
+        rows: what the kernel sees of its n points.
         factor: (n, n) lower triangle L, L L^T = K + NOISE I.
+
+    Args:
+        properties: what these have of the kernel; see `kernel`.
     """
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
+    def __init__(self, kind: Kind, properties: float) -> None:
+        self.kind, self.properties = kind, properties
         self.rows = features([], kind)
         self.factor = torch.zeros((0, 0))
 
-    def add(self, rows: Tensor) -> None:
+    def add(self, rows: Features) -> None:
         """Take in points, as one block."""
         n, m = len(self.rows), len(rows)
-        cross = self._solve(tanimoto(self.rows, rows))
-        own = tanimoto(rows, rows) - cross.T @ cross
+        cross = self._solve(self._similar(self.rows, rows))
+        own = self._similar(rows, rows) - cross.T @ cross
         grown = torch.zeros((n + m, n + m))
         grown[:n, :n] = self.factor
         grown[n:, :n] = cross.T
         grown[n:, n:] = _factor(own)
-        self.factor, self.rows = grown, torch.cat([self.rows, rows])
+        self.factor, self.rows = grown, self.rows.joined(rows)
 
-    def expect(self, rows: Tensor, targets: Tensor, *, covariance: bool = False) -> Posterior:
+    def expect(self, rows: Features, targets: Tensor, *, covariance: bool = False) -> Posterior:
         """What targets (n,) of its points say of other molecules, in units of the targets."""
-        similar = tanimoto(self.rows, rows)
+        similar = self._similar(self.rows, rows)
         weights = self._solve(targets[:, None])
         solved = self._solve(similar)
         mean = (solved.T @ weights)[:, 0]
         variance = (1.0 - (solved * solved).sum(0)).clamp(min=1e-6)
-        between = tanimoto(rows, rows) - solved.T @ solved if covariance else None
+        between = self._similar(rows, rows) - solved.T @ solved if covariance else None
         return Posterior(mean, variance.sqrt(), between)
+
+    def _similar(self, first: Features, second: Features) -> Tensor:
+        return kernel(first, second, self.properties)
 
     def _solve(self, right: Tensor) -> Tensor:
         solved: Tensor = torch.linalg.solve_triangular(self.factor, right, upper=False)
@@ -99,13 +110,17 @@ class Surrogate:
         trust: (kinds,) weights of the processes, which sum to 1.
 
     Args:
+        properties: what these have of the kernels; see `kernel`.
+        targets: what of the scores it looks at; see `Targets`.
         most: points beyond which it forgets; a quarter of them stay of the best, and a quarter of the others
             by chance.
     """
 
-    def __init__(self, kinds: Sequence[Kind], *, most: int) -> None:
-        self.processes = [Process(kind) for kind in kinds]
-        self.most = most
+    def __init__(
+        self, kinds: Sequence[Kind], *, most: int, properties: float = 0.0, targets: Targets = "scores"
+    ) -> None:
+        self.processes = [Process(kind, properties) for kind in kinds]
+        self.most, self.kind_of_targets = most, targets
         self.smiles: list[str] = []
         self.scores: list[float] = []
         self._blocks: list[int] = []
@@ -129,30 +144,39 @@ class Surrogate:
         """Take in molecules that were scored, after seeing how well each process had foretold them."""
         if not len(smiles):
             return
-        rows = [features(mols, process.kind) for process in self.processes]
+        rows = self.features(mols)
         if self.smiles:
             self._judge(rows, scores)
         self._take(rows, smiles, scores)
         if len(self) > self.most:
             self._forget(generator)
 
-    def expect(self, mols: Sequence[Mol], *, covariance: bool = False) -> Posterior:
+    def features(self, mols: Sequence[Mol]) -> list[Features]:
+        """What each process sees of molecules."""
+        return [features(mols, process.kind) for process in self.processes]
+
+    def expect(self, seen: Sequence[Features], *, covariance: bool = False) -> Posterior:
         """What it expects of molecules: the mean and the deviation of the mixture of its processes.
 
         Args:
+            seen: their `features`.
             covariance: whether that of the molecules is wanted too: of the process trusted most.
         """
-        targets, mean, sd = self._targets()
+        targets = self.targets()
         each = [
-            process.expect(features(mols, process.kind), targets, covariance=covariance)
-            for process in self.processes
+            process.expect(rows, targets, covariance=covariance)
+            for process, rows in zip(self.processes, seen, strict=True)
         ]
         trust = self.trust
         means, variances = torch.stack([one.mean for one in each]), torch.stack([one.sd**2 for one in each])
-        centre = trust @ means
-        variance = trust @ (variances + means**2) - centre**2
+        mean = trust @ means
+        variance = trust @ (variances + means**2) - mean**2
         first = each[int(trust.argmax())]
-        return Posterior(mean + sd * centre, sd * variance.clamp(min=1e-12).sqrt(), first.covariance)
+        return Posterior(mean, variance.clamp(min=1e-12).sqrt(), first.covariance)
+
+    def targets(self) -> Tensor:
+        """(n,) what it looks at of the scores of its points, at mean 0 and deviation 1."""
+        return self._of_targets(torch.tensor(self.scores, dtype=torch.float32))
 
     def state(self) -> dict[str, Any]:
         """Its points in their blocks: the factors, which come of them, are made again to the bit."""
@@ -172,44 +196,55 @@ class Surrogate:
         smiles, scores, first = state["smiles"], state["scores"], 0
         for size in state["blocks"]:
             block = smiles[first : first + size]
-            mols = [read(text) for text in block]
-            rows = [features(mols, process.kind) for process in self.processes]
+            rows = self.features([read(text) for text in block])
             self._take(rows, block, scores[first : first + size])
             first += size
         self._evidence = state["evidence"].clone()
 
-    def _take(self, rows: Sequence[Tensor], smiles: Sequence[str], scores: Sequence[float]) -> None:
+    def _take(self, rows: Sequence[Features], smiles: Sequence[str], scores: Sequence[float]) -> None:
         for process, own in zip(self.processes, rows, strict=True):
             process.add(own)
         self.smiles.extend(smiles)
         self.scores.extend(scores)
         self._blocks.append(len(smiles))
 
-    def _judge(self, rows: Sequence[Tensor], scores: Sequence[float]) -> None:
+    def _judge(self, rows: Sequence[Features], scores: Sequence[float]) -> None:
         """Add what each process had foretold of the scores, in nats a molecule, to its evidence."""
-        targets, mean, sd = self._targets()
+        targets = self.targets()
         # After scores all alike any other is a thousand deviations away, which says nothing of the features.
-        wanted = ((torch.tensor(scores, dtype=torch.float32) - mean) / sd).clamp(-_FAR, _FAR)
+        wanted = self._of_targets(torch.tensor(scores, dtype=torch.float32)).clamp(-_FAR, _FAR)
         for i, (process, own) in enumerate(zip(self.processes, rows, strict=True)):
             found = process.expect(own, targets)
             variance = found.sd**2 + NOISE
             log_density = -0.5 * ((wanted - found.mean) ** 2 / variance + (2 * math.pi * variance).log())
             self._evidence[i] = _MEMORY * self._evidence[i] + float(log_density.mean())
 
-    def _targets(self) -> tuple[Tensor, float, float]:
-        """(n,) scores of its points at mean 0 and deviation 1, and what these were."""
-        scores = torch.tensor(self.scores, dtype=torch.float32)
-        mean = float(scores.mean())
-        sd = max(float(scores.std(correction=0)), _LEAST_SD)
-        return (scores - mean) / sd, mean, sd
+    def _of_targets(self, scores: Tensor) -> Tensor:
+        """(m,) the targets of scores (m,), by mean, deviation and ranks of those of its points."""
+        known = torch.tensor(self.scores, dtype=torch.float32)
+        standard = (scores - known.mean()) / known.std(correction=0).clamp(min=_LEAST_SD)
+        if self.kind_of_targets == "scores":
+            return standard
+        normal = normal_scores(scores, known)
+        return normal if self.kind_of_targets == "ranks" else (standard + normal) / 2
 
     def _forget(self, generator: np.random.Generator) -> None:
         order = np.argsort(-np.array(self.scores), kind="stable")
         quarter = self.most // 4
         others = generator.choice(order[quarter:], quarter, replace=False)
         keep = np.sort(np.concatenate([order[:quarter], others]))
-        rows = [process.rows[torch.from_numpy(keep)] for process in self.processes]
+        rows = [process.rows.rows(torch.from_numpy(keep)) for process in self.processes]
         smiles, scores = [self.smiles[i] for i in keep], [self.scores[i] for i in keep]
-        self.processes = [Process(process.kind) for process in self.processes]
+        self.processes = [Process(process.kind, process.properties) for process in self.processes]
         self.smiles, self.scores, self._blocks = [], [], []
         self._take(rows, smiles, scores)
+
+
+def normal_scores(scores: Tensor, known: Tensor) -> Tensor:
+    """(m,) the quantiles of a standard normal at the ranks of scores (m,) among those known (n,).
+
+    Of equals the middle rank counts. Beasley et al. 2009, Rank-based inverse normal transformations.
+    """
+    ordered = known.sort().values
+    ranks = (torch.searchsorted(ordered, scores) + torch.searchsorted(ordered, scores, right=True)) / 2
+    return torch.as_tensor(torch.special.ndtri((ranks + 0.5) / (len(known) + 1)))

@@ -64,3 +64,17 @@ def test_the_most_informative_are_those_after_which_least_is_unknown() -> None:
         best = min((i for i in range(12) if i not in taken), key=lambda i: unknown([*taken, i]))
         assert place == best
         taken.append(place)
+
+
+def test_a_batch_is_not_the_same_molecule_many_times(generator: np.random.Generator) -> None:
+    # Ten that are nearly one, a little better than ten that have nothing to do with one another.
+    covariance = torch.eye(20)
+    covariance[:10, :10] = 0.999 + 0.001 * torch.eye(10)
+    mean = torch.cat([torch.full((10,), 0.1), torch.zeros(10)])
+    ways: dict[Acquisition, int] = {"greedy": 8, "improvement": 1}
+    for acquisition, wanted in ways.items():
+        posterior = Posterior(mean, torch.ones(20), covariance)
+        places = chosen(acquisition, posterior, 8, best=1.0, generator=generator)
+        assert sum(place < 10 for place in places) == wanted
+    alone = chosen("improvement", Posterior(mean, torch.ones(20)), 8, best=1.0, generator=generator)
+    assert {*alone} <= {*range(10)}

@@ -8,14 +8,14 @@ from moldesign.search.archive import Archive
 
 
 def filled(scores: list[float]) -> Archive:
-    archive = Archive(seed=0)
+    archive = Archive()
     for i, score in enumerate(scores):
         archive.add("C" * (i + 3), score)
     return archive
 
 
 def test_ranks_are_those_of_the_scores() -> None:
-    archive = Archive(seed=0)
+    archive = Archive()
     assert archive.best() == -np.inf
     assert [archive.add("C" * (i + 1), score) for i, score in enumerate([0.2, 0.5, 0.2, 0.9, 0.1])] == [
         0, 0, 2, 0, 4,
@@ -38,17 +38,12 @@ def test_the_best_are_parents_most_often_by_their_ranks() -> None:
     weights = 1 / (0.01 * 100 + np.arange(100))
     expected = 60_000 * weights / weights.sum()
     for rank in (0, 1, 5, 50):
-        count = drawn[archive.ranked[rank]]
+        count = drawn[archive.smiles[archive.ranked[rank]]]
         assert abs(count - expected[rank]) < 5 * np.sqrt(expected[rank])
 
 
-def test_parts_are_the_same_whenever_they_are_asked_for() -> None:
-    first, second = filled([0.1] * 30), filled([0.1] * 30)
-    assert [first.parts(i) for i in range(30)] == [second.parts(i) for i in reversed(range(30))][::-1]
-
-
 def test_a_state_is_gone_back_to() -> None:
-    archive, other = filled([0.3, 0.1, 0.3, 0.8]), Archive(seed=0)
+    archive, other = filled([0.3, 0.1, 0.3, 0.8]), Archive()
     archive.add_failed("N")
     other.restore(archive.state())
     assert (other.smiles, other.scores, other.ranked) == (archive.smiles, archive.scores, archive.ranked)

@@ -112,7 +112,7 @@ def test_the_search_finds_more_than_the_policy_writes(policy: Policy) -> None:
 
 @pytest.mark.parametrize("acquisition", ["ucb", "thompson", "information", None])
 def test_a_search_goes_on_from_its_state(policy: Policy, acquisition: Acquisition | None) -> None:
-    plan = replace(PLAN, acquisition=acquisition, points=60)
+    plan = replace(PLAN, acquisition=acquisition, points=60, generations=2, properties=0.75, targets="both")
     whole, other = Proposals(plan, policy, seed=3), Proposals(plan, policy, seed=3)
     searched(whole, 7)
     under_way = whole.propose(16)
@@ -121,6 +121,28 @@ def test_a_search_goes_on_from_its_state(policy: Policy, acquisition: Acquisitio
         one.take_in(evaluations(under_way))
     first, second = (searched(one, 4) for one in (whole, other))
     assert [(one.text, one.origin) for one in first] == [(one.text, one.origin) for one in second]
+
+
+def test_breeding_from_what_is_wanted_finds_more(policy: Policy) -> None:
+    means = {}
+    for generations in (0, 3):
+        plan = replace(PLAN, generations=generations, operators=dict.fromkeys(OPERATORS), pool=60)
+        runs = [searched(Proposals(plan, policy, seed), 8) for seed in range(4)]
+        means[generations] = np.mean([np.sort([score(one) for one in found])[-10:].mean() for found in runs])
+    assert means[3] > means[0] + 0.02
+
+
+@pytest.mark.parametrize(("acquisition", "bred"), [("ucb", True), ("random", False), ("information", False)])
+def test_generations_go_towards_what_is_wanted_where_that_means_something(
+    policy: Policy, acquisition: Acquisition, bred: bool
+) -> None:
+    plan = replace(PLAN, acquisition=acquisition, pool=40, operators={"edit": None})
+    found = []
+    for generations in (0, 2):
+        proposals = Proposals(replace(plan, generations=generations), policy, seed=0)
+        proposals.take_in(evaluations(Proposals(plan, policy, seed=0).propose(16)))
+        found.append([one.smiles for one in proposals.propose(12)])
+    assert (found[0] != found[1]) is bred
 
 
 def test_strict_chemistry_is_proposed_alone(policy: Policy) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from moldesign.chem.fingerprints import Kind, fingerprint
 from moldesign.chem.fingerprints import tanimoto as similarities
 from moldesign.chem.molecules import Mol, read, reread
 from moldesign.language import corpus
-from moldesign.search.kernels import features, tanimoto
-from moldesign.search.surrogate import NOISE, Process, Surrogate
+from moldesign.search.choices import Targets
+from moldesign.search.kernels import features, kernel, tanimoto
+from moldesign.search.surrogate import NOISE, Posterior, Process, Surrogate, normal_scores
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +42,10 @@ def filled(
     most: int = 4000,
     block: int = 50,
     kinds: Sequence[Kind] = ("ecfp4",),
+    properties: float = 0.0,
+    targets: Targets = "scores",
 ) -> Surrogate:
-    surrogate = Surrogate(kinds, most=most)
+    surrogate = Surrogate(kinds, most=most, properties=properties, targets=targets)
     generator = np.random.default_rng(0)
     for first in range(0, len(molecules), block):
         part = molecules[first : first + block]
@@ -49,20 +53,25 @@ def filled(
     return surrogate
 
 
-def test_a_process_expects_what_the_equations_say(molecules: list[str]) -> None:
+def expected_of(surrogate: Surrogate, smiles: list[str]) -> Posterior:
+    return surrogate.expect(surrogate.features(mols_of(smiles)))
+
+
+@pytest.mark.parametrize("properties", [0.0, 0.75])
+def test_a_process_expects_what_the_equations_say(molecules: list[str], properties: float) -> None:
     rows = features(mols_of(molecules[:80]), "ecfp6")
-    known, others = rows[:60], rows[60:]
-    process = Process("ecfp6")
+    known, others = rows.rows(torch.arange(60)), rows.rows(torch.arange(60, 80))
+    process = Process("ecfp6", properties)
     for first in range(0, 60, 20):
-        process.add(known[first : first + 20])
+        process.add(rows.rows(torch.arange(first, first + 20)))
     targets = torch.from_numpy(np.random.default_rng(0).standard_normal(60)).float()
     found = process.expect(others, targets, covariance=True)
 
     # Rasmussen & Williams 2006, eq. 2.25 and 2.26, by inverting the matrix.
-    inverse = torch.linalg.inv(tanimoto(known, known).double() + NOISE * torch.eye(60))
-    across = tanimoto(known, others).double()
+    inverse = torch.linalg.inv(kernel(known, known, properties).double() + NOISE * torch.eye(60))
+    across = kernel(known, others, properties).double()
     mean = across.T @ inverse @ targets.double()
-    covariance = tanimoto(others, others).double() - across.T @ inverse @ across
+    covariance = kernel(others, others, properties).double() - across.T @ inverse @ across
     assert torch.allclose(found.mean.double(), mean, atol=1e-4)
     assert found.covariance is not None
     assert torch.allclose(found.covariance.double(), covariance, atol=1e-4)
@@ -72,32 +81,32 @@ def test_a_process_expects_what_the_equations_say(molecules: list[str]) -> None:
 def test_what_it_was_told_it_knows_and_of_strangers_it_is_unsure(molecules: list[str]) -> None:
     scores = likeness(molecules[:200], molecules[300])
     surrogate = filled(molecules[:200], scores)
-    known = surrogate.expect(mols_of(molecules[:200]))
-    assert float((known.mean - torch.tensor(scores)).abs().max()) < 0.02
-    stranger = surrogate.expect([read("[O-][Cl+3]([O-])([O-])[O-]")])
+    known = expected_of(surrogate, molecules[:200])
+    assert float((known.mean - surrogate.targets()).abs().max()) < 0.1
+    stranger = expected_of(surrogate, ["[O-][Cl+3]([O-])([O-])[O-]"])
     assert float(known.sd.max()) < 0.3 * float(stranger.sd)
     # Where nothing is alike it expects the mean of the scores, give or take their deviation.
-    assert float(stranger.mean) == pytest.approx(np.mean(scores), abs=0.01)
-    assert float(stranger.sd) == pytest.approx(np.std(scores), rel=0.05)
+    assert float(stranger.mean) == pytest.approx(0.0, abs=0.1)
+    assert float(stranger.sd) == pytest.approx(1.0, rel=0.05)
 
 
 def test_it_foretells_scores_of_others(molecules: list[str]) -> None:
     scores = likeness(molecules, molecules[300])
     surrogate = filled(molecules[:250], scores[:250])
-    expected = surrogate.expect(mols_of(molecules[250:]))
+    expected = expected_of(surrogate, molecules[250:])
     assert np.corrcoef(expected.mean.numpy(), scores[250:])[0, 1] > 0.5
 
 
 def test_scores_all_alike_are_expected_again(molecules: list[str]) -> None:
     surrogate = filled(molecules[:50], [0.0] * 50)
-    expected = surrogate.expect(mols_of(molecules[50:60]))
+    expected = expected_of(surrogate, molecules[50:60])
     assert torch.allclose(expected.mean, torch.zeros(10), atol=1e-6)
     assert bool((expected.sd > 0).all())
 
 
 def test_trust_goes_to_features_that_foretell(molecules: list[str]) -> None:
     # Scores that are a sample of the process over torsions.
-    rows = features(mols_of(molecules), "topological_torsion")
+    rows = features(mols_of(molecules), "topological_torsion").bits
     factor = torch.linalg.cholesky(tanimoto(rows, rows).double() + 1e-6 * torch.eye(len(rows)))
     scores = (factor @ torch.from_numpy(np.random.default_rng(5).standard_normal(len(rows)))).tolist()
     surrogate = Surrogate(["atom_pair", "topological_torsion"], most=4000)
@@ -114,8 +123,8 @@ def test_of_many_points_the_best_stay(molecules: list[str]) -> None:
     assert 50 <= len(surrogate) <= 100
     best = [molecules[i] for i in np.argsort(scores)[::-1][:25]]
     assert {*best} <= {*surrogate.smiles}
-    expected = surrogate.expect(mols_of(surrogate.smiles))
-    assert torch.allclose(expected.mean, torch.tensor(surrogate.scores), atol=0.03)
+    expected = expected_of(surrogate, surrogate.smiles)
+    assert torch.allclose(expected.mean, surrogate.targets(), atol=0.15)
 
 
 @pytest.mark.parametrize("most", [4000, 120])
@@ -129,7 +138,7 @@ def test_a_state_is_gone_back_to_to_the_bit(molecules: list[str], most: int) -> 
         surrogate.add(
             molecules[250:280], mols_of(molecules[250:280]), scores[250:280], np.random.default_rng(1)
         )
-    first, second = (one.expect(mols_of(molecules[300:])) for one in (whole, other))
+    first, second = (expected_of(one, molecules[300:]) for one in (whole, other))
     assert torch.equal(first.mean, second.mean)
     assert torch.equal(first.sd, second.sd)
     assert torch.equal(whole.trust, other.trust)
@@ -148,9 +157,10 @@ def test_large_molecules_and_their_relatives_are_taken_in() -> None:
         part = family[first : first + 16]
         surrogate.add(part, mols_of(part), [len(text) / 100 for text in part], np.random.default_rng(0))
     process = surrogate.processes[0]
-    ones = process.rows.float().sum(1)
+    bits = process.rows.bits
+    ones = bits.float().sum(1)
     assert float(ones.max()) > 300
-    similar = tanimoto(process.rows, process.rows)
+    similar = tanimoto(bits, bits)
     assert torch.equal(similar.diagonal(), torch.ones(64))
     assert float(torch.linalg.eigvalsh(similar.double()).min()) > -1e-4
 
@@ -160,3 +170,29 @@ def test_one_surprise_does_not_decide_whom_to_trust(molecules: list[str]) -> Non
     part = molecules[100:110]
     surrogate.add(part, mols_of(part), [0.0] * 9 + [0.9], np.random.default_rng(0))
     assert float(surrogate.trust.min()) > 0.01
+
+
+def test_what_depends_on_properties_is_foretold_by_properties(molecules: list[str]) -> None:
+    scores = [abs(mol.GetRingInfo().NumRings() - 2.0) for mol in mols_of(molecules)]
+    errors = {}
+    for share in (0.0, 0.75):
+        surrogate = filled(molecules[:250], scores[:250], properties=share)
+        errors[share] = -np.corrcoef(expected_of(surrogate, molecules[250:]).mean.numpy(), scores[250:])[0, 1]
+    assert errors[0.75] < errors[0.0] - 0.1
+
+
+def test_ranks_are_targets_as_normal_quantiles(molecules: list[str]) -> None:
+    # Three of four are 0, and one is far out.
+    scores = [0.0] * 30 + [0.1 + i / 1000 for i in range(9)] + [100.0]
+    ranks = filled(molecules[:40], scores, targets="ranks", block=10).targets()
+    assert ranks.tolist() == normal_scores(torch.tensor(scores), torch.tensor(scores)).tolist()
+    # The zeros share the middle of ranks 1 to 30 of 40; the best is the 40th.
+    assert float(ranks[0]) == pytest.approx(NormalDist().inv_cdf(15.5 / 41), abs=1e-5)
+    assert float(ranks[-1]) == pytest.approx(NormalDist().inv_cdf(40 / 41), abs=1e-5)
+    standard = filled(molecules[:40], scores, block=10).targets()
+    both = filled(molecules[:40], scores, targets="both", block=10).targets()
+    assert float(standard[-1]) == pytest.approx((100 - np.mean(scores)) / np.std(scores), rel=1e-4)
+    assert torch.allclose(both, (standard + ranks) / 2)
+    # What is better than all that is known is so by half a rank.
+    beyond = normal_scores(torch.tensor([200.0]), torch.tensor(scores))
+    assert float(beyond) == pytest.approx(NormalDist().inv_cdf(40.5 / 41), abs=1e-4)
