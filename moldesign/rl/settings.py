@@ -131,9 +131,15 @@ class OptimizeSettings(BaseModel):
     generations: int = Field(
         0, ge=0, le=100, description="How often children of what the surrogate wants join them."
     )
+    family_size: int = Field(
+        0, ge=0, description="Molecules of a scaffold that are bred from at most; 0: any number."
+    )
     acquisition: str = Field(
         "none",
         description="What chooses: none, greedy, ucb, improvement, thompson, information, random.",
+    )
+    boldness: float = Field(
+        1.0, gt=0, description="Deviations that ucb adds to the mean at most; a hundredth at least."
     )
     unscreened: float = Field(
         0.15,
@@ -278,10 +284,10 @@ class OptimizeSettings(BaseModel):
         if "importance" in chosen.settings and self.importance == "v-trace":
             idle.add("baseline")
         if not self.searches:
-            idle |= {"pool_size", "batch_growth"}
+            idle |= {"pool_size", "batch_growth", "family_size"}
         if self.acquisition == "none":
             idle |= {
-                "unscreened", "fingerprints", "generations",
+                "unscreened", "boldness", "fingerprints", "generations",
                 "surrogate_points", "surrogate_properties", "surrogate_targets",
             }  # fmt: skip
         if not self.replay_rounds:

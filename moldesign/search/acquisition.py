@@ -17,7 +17,13 @@ VALUED: frozenset[Acquisition] = frozenset({"greedy", "ucb", "improvement", "tho
 
 
 def chosen(
-    acquisition: Acquisition, posterior: Posterior, n: int, *, best: float, generator: np.random.Generator
+    acquisition: Acquisition,
+    posterior: Posterior,
+    n: int,
+    *,
+    best: float,
+    generator: np.random.Generator,
+    boldness: float = 1.0,
 ) -> list[int]:
     """The n candidates to score, as their places, the most wanted first.
 
@@ -28,6 +34,7 @@ def chosen(
     Args:
         posterior: of m candidates, n at most of which can be chosen; with its covariance for `information`.
         best: the target to improve on.
+        boldness: of `ucb`: see `values`.
     """
     n = min(n, len(posterior.mean))
     if acquisition == "random":
@@ -43,7 +50,8 @@ def chosen(
         if left is not None and posterior.covariance is not None:
             known = (left.diagonal() / posterior.covariance.diagonal()).clamp(1e-6, 1.0)
             now = Posterior(posterior.mean, posterior.sd * known.sqrt())
-        place = int((values(acquisition, now, best=best, generator=generator) + taken).argmax())
+        wanted = values(acquisition, now, best=best, generator=generator, boldness=boldness)
+        place = int((wanted + taken).argmax())
         taken[place] = -torch.inf
         places.append(place)
         if left is not None:
@@ -52,19 +60,25 @@ def chosen(
 
 
 def values(
-    acquisition: Acquisition, posterior: Posterior, *, best: float, generator: np.random.Generator
+    acquisition: Acquisition,
+    posterior: Posterior,
+    *,
+    best: float,
+    generator: np.random.Generator,
+    boldness: float = 1.0,
 ) -> Tensor:
     """(m,) how much each candidate is wanted, by one of VALUED.
 
     Args:
         best: the target to improve on.
+        boldness: deviations that `ucb` adds to the mean at most, and a hundredth of it at least.
     """
     mean, sd = posterior.mean, posterior.sd
     if acquisition == "greedy":
         return mean
     if acquisition == "ucb":
         # Tripp et al. 2021, A fresh look at de novo molecular design benchmarks: 10^x, x in [-2, 0].
-        return mean + 10 ** generator.uniform(-2.0, 0.0) * sd
+        return mean + boldness * 10 ** generator.uniform(-2.0, 0.0) * sd
     if acquisition == "thompson":
         return mean + sd * _normals(len(mean), generator)
     return expected_improvement(mean, sd, best)

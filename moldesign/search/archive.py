@@ -8,11 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from moldesign.search.ranks import drawn_by_rank
-
-#: Parents are the best so many.
-_BREEDING = 1000
-
 
 class Archive:
     """Scored molecules.
@@ -56,11 +51,6 @@ class Archive:
     def best(self, n: int = 1) -> float:
         """The n-th best score; minus infinity before there are so many."""
         return self.scores[self.ranked[n - 1]] if len(self) >= n else -np.inf
-
-    def parents(self, n: int, generator: np.random.Generator) -> list[str]:
-        """n of them, with repetition, of the _BREEDING best, the better the likelier: by `rank_weights`."""
-        m = min(len(self), _BREEDING)
-        return [self.smiles[self.ranked[i]] for i in drawn_by_rank(m, n, generator)]
 
     def state(self) -> dict[str, Any]:
         """Molecules and scores, and what could not be scored."""

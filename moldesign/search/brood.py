@@ -1,32 +1,39 @@
-"""Candidates that are bred from before any of them is scored: a genetic algorithm on the acquisition."""
+"""Molecules that are bred from: the best that were scored, or those that are wanted most."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
-from torch import Tensor
 
 from moldesign.search.ranks import drawn_by_rank
-
-#: Parents are the most wanted so many.
-_BREEDING = 300
+from moldesign.search.relatives import Relatives
 
 
 class Brood:
-    """Molecules, ranked by how much each is wanted.
-
-    Tripp et al. 2021, A fresh look at de novo molecular design benchmarks: the acquisition function is what
-    a genetic algorithm maximises, as the oracle is too dear for that.
+    """The first molecules of a ranking, without too many of a kind.
 
     Args:
-        smiles: canonical. wanted: (n,) of each, in any unit.
+        ranked: canonical SMILES, the best first.
+        size: molecules at most.
+        family: of a scaffold, at most; 0: any number. Those without rings are of no family.
+        relatives: that know the scaffolds.
     """
 
-    def __init__(self, smiles: Sequence[str], wanted: Tensor) -> None:
-        order = wanted.argsort(descending=True, stable=True)[:_BREEDING].tolist()
-        self.smiles = [smiles[i] for i in order]
+    def __init__(self, ranked: Iterable[str], size: int, *, family: int, relatives: Relatives) -> None:
+        self.smiles: list[str] = []
+        counts = Counter[str]()
+        for smiles in ranked:
+            if len(self.smiles) >= size:
+                break
+            if family:
+                scaffold = relatives.scaffold(smiles)
+                if scaffold and counts[scaffold] >= family:
+                    continue
+                counts[scaffold] += 1
+            self.smiles.append(smiles)
 
     def parents(self, n: int, generator: np.random.Generator) -> list[str]:
-        """n of them, with repetition, the more wanted the likelier: by `rank_weights`."""
+        """n of them, with repetition, the better the likelier: by `rank_weights`."""
         return [self.smiles[i] for i in drawn_by_rank(len(self.smiles), n, generator)]

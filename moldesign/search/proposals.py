@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -28,6 +28,10 @@ from moldesign.search.surrogate import Surrogate
 
 #: An operator did well whose proposal is among the best so many.
 _BEST = 100
+#: What is bred from are the best so many that were scored, ...
+_PARENTS = 1000
+#: ... and then so many of those and of the candidates.
+_WANTED_PARENTS = 300
 #: Of the candidates of all generations so many of the most hopeful are compared with one another.
 _SHORTLIST = 512
 
@@ -40,8 +44,9 @@ class Plan:
         operators: those that propose, and what each has of the proposals; None where a bandit says.
         pool: tries of the operators a step; what is no molecule, known or proposed twice is not in it.
         generations: how often as many children of those that the surrogate wants join them.
-        acquisition: what the surrogate chooses by; None: any.
+        acquisition, boldness: what the surrogate chooses by, see `values`; None: any.
         unscreened: share of a batch that is the policy's own, whatever the surrogate says.
+        family: of a scaffold so many are bred from at most; 0: any number.
         fingerprints, properties, targets: the surrogate's. points: molecules that it is made of at most.
         max_length: tokens of what the policy writes at most.
         temperature: at which it writes. strict: whether what is not sound chemistry is left out.
@@ -57,6 +62,8 @@ class Plan:
     generations: int = 0
     properties: float = 0.0
     targets: Targets = "scores"
+    family: int = 0
+    boldness: float = 1.0
     temperature: float = 1.0
     strict: bool = False
 
@@ -190,7 +197,8 @@ class Proposals:
         return [name for name in self.plan.operators if name in OPERATORS]
 
     def _chosen(self, n: int) -> list[Proposal]:
-        plan, pool = self.plan, self._pool(n, self.archive, self.plan.operators)
+        best = (self.archive.smiles[place] for place in self.archive.ranked)
+        plan, pool = self.plan, self._pool(n, self._brood(best, _PARENTS), self.plan.operators)
         if self.surrogate is None or plan.acquisition is None:
             return self._sound((pool[i] for i in self.generator.permutation(len(pool))), n)
         wanted = round(plan.unscreened * n) if "policy" in plan.operators else 0
@@ -210,6 +218,7 @@ class Proposals:
             len(candidates.proposals) if plan.strict else n - len(own),
             best=float(self.surrogate.targets().max()),
             generator=self.generator,
+            boldness=plan.boldness,
         )
         return [*own, *self._sound((candidates.proposals[i] for i in places), n - len(own))]
 
@@ -222,9 +231,12 @@ class Proposals:
         known = {one.smiles for one in candidates.proposals} | kept
         expected = surrogate.expect(candidates.seen)
         for _ in range(self._generations):
-            wanted = values(acquisition, expected, best=best, generator=self.generator)
+            wanted = values(
+                acquisition, expected, best=best, generator=self.generator, boldness=self.plan.boldness
+            )
             texts = [*(one.smiles for one in candidates.proposals), *surrogate.smiles]
-            brood = Brood(texts, torch.cat([wanted, targets]))
+            order = torch.cat([wanted, targets]).argsort(descending=True, stable=True).tolist()
+            brood = self._brood((texts[i] for i in order), _WANTED_PARENTS)
             made = [one for one in self._pool(n, brood, self._breeders) if one.smiles not in known]
             if made:
                 known.update(one.smiles for one in made)
@@ -234,6 +246,9 @@ class Proposals:
         # Those that could be among the most wanted, whatever the boldness.
         hopes = expected.mean + 0.5 * expected.sd
         return candidates.some(hopes.argsort(descending=True, stable=True)[:_SHORTLIST])
+
+    def _brood(self, ranked: Iterable[str], size: int) -> Brood:
+        return Brood(ranked, size, family=self.plan.family, relatives=self.relatives)
 
     def _sound(self, proposals: Iterable[Proposal], n: int) -> list[Proposal]:
         """The first n that are read as they were written; with strict chemistry those that are sound."""
@@ -251,21 +266,20 @@ class Proposals:
         if name == "policy":
             return self._written(n)
         if name == "prefix":
-            return self._written(n, begun=True)
+            return self._written(n, self._beginnings(n, population))
         made = children(name, n, population, self.relatives, self.generator, self._is_new)
         # What the policy cannot write it cannot learn from.
         knows = self._agent.tokenizer.knows
         return [Proposal(text, text, name, mol) for text, mol in made.items() if knows(text)]
 
-    def _written(self, n: int, *, begun: bool = False) -> list[Proposal]:
+    def _written(self, n: int, beginnings: Sequence[list[int]] | None = None) -> list[Proposal]:
         """What of n texts of the policy are molecules that are not scored yet.
 
         Args:
-            begun: whether they go on from the beginnings of good ones.
+            beginnings: tokens that each goes on from.
         """
         if not n:
             return []
-        beginnings = self._beginnings(n) if begun else None
         drawn = self._agent.draw(
             n,
             seed=self._seed,
@@ -275,6 +289,7 @@ class Proposals:
             beginnings=beginnings,
         )
         self.drawn += n
+        origin: Origin = "policy" if beginnings is None else "prefix"
         found: dict[str, Proposal] = {}
         for text in self._agent.decode(drawn):
             mol = parse(text)
@@ -282,14 +297,16 @@ class Proposals:
                 continue
             smiles = to_smiles(mol)
             if self._is_new(smiles):
-                found.setdefault(smiles, Proposal(smiles, text, "prefix" if begun else "policy", mol))
+                found.setdefault(
+                    smiles, Proposal(smiles, text, origin, mol)
+                )
         return list(found.values())
 
-    def _beginnings(self, n: int) -> list[list[int]]:
-        """Tokens of good molecules, each written in some way, up to some place."""
+    def _beginnings(self, n: int, population: Population) -> list[list[int]]:
+        """Tokens of molecules, each written in some way, up to some place."""
         tokenizer = self._agent.tokenizer
         found: list[list[int]] = []
-        for smiles in self.archive.parents(n, self.generator):
+        for smiles in population.parents(n, self.generator):
             text = randomised(self.relatives.mol(smiles), int(self.generator.integers(2**31)))
             known = tokenizer.knows(text)
             tokens = tokenizer.encode(text)[:-1] if known else []

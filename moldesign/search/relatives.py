@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from moldesign.chem.edits import Cuts
 from moldesign.chem.molecules import Mol, reread
+from moldesign.chem.scaffolds import murcko
 
 T = TypeVar("T")
 
 #: Molecules that are kept; others are read and cut again.
-_KEPT = 4000
+_KEPT = 10_000
 
 
 class Relatives:
@@ -20,6 +21,7 @@ class Relatives:
     def __init__(self) -> None:
         self._mols: dict[str, Mol] = {}
         self._cuts: dict[str, Cuts] = {}
+        self._scaffolds: dict[str, str] = {}
 
     def mol(self, smiles: str) -> Mol:
         """The molecule."""
@@ -28,6 +30,10 @@ class Relatives:
     def cuts(self, smiles: str) -> Cuts:
         """What it can be cut into."""
         return _kept(self._cuts, smiles, lambda: Cuts(self.mol(smiles)))
+
+    def scaffold(self, smiles: str) -> str:
+        """Its Murcko scaffold; empty for one without rings."""
+        return _kept(self._scaffolds, smiles, lambda: murcko(reread(smiles)))
 
 
 def _kept(kept: dict[str, T], smiles: str, make: Callable[[], T]) -> T:

@@ -37,6 +37,21 @@ def test_each_way_wants_what_it_is_for(generator: np.random.Generator) -> None:
     assert first("random") == {0, 1, 2}
 
 
+def test_the_bolder_the_more_what_is_unsure_is_wanted(generator: np.random.Generator) -> None:
+    posterior = Posterior(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
+    bold = [
+        sum(
+            chosen("ucb", posterior, 1, best=1.0, generator=generator, boldness=boldness) == [1]
+            for _ in range(2000)
+        )
+        for boldness in (0.9, 2.0, 100.0)
+    ]
+    # 10^x exceeds 1 / boldness for x in [-2, 0]: never; in log10(2) / 2 of all draws; always.
+    assert bold[0] == 0
+    assert bold[1] / 2000 == pytest.approx(np.log10(2) / 2, abs=0.04)
+    assert bold[2] == 2000
+
+
 @pytest.mark.parametrize("acquisition", ACQUISITIONS)
 def test_a_batch_has_each_candidate_once(acquisition: Acquisition, generator: np.random.Generator) -> None:
     factor = torch.from_numpy(generator.standard_normal((30, 5))).float()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from moldesign.search.archive import Archive
@@ -30,16 +28,6 @@ def test_ranks_are_those_of_the_scores() -> None:
     archive.add_failed("CCCCCC")
     assert "CCCCCC" in archive
     assert len(archive) == 5
-
-
-def test_the_best_are_parents_most_often_by_their_ranks() -> None:
-    archive = filled([i / 100 for i in range(100)])
-    drawn = Counter(archive.parents(60_000, np.random.default_rng(0)))
-    weights = 1 / (0.01 * 100 + np.arange(100))
-    expected = 60_000 * weights / weights.sum()
-    for rank in (0, 1, 5, 50):
-        count = drawn[archive.smiles[archive.ranked[rank]]]
-        assert abs(count - expected[rank]) < 5 * np.sqrt(expected[rank])
 
 
 def test_a_state_is_gone_back_to() -> None:

@@ -17,8 +17,9 @@ def test_what_does_well_proposes_more_and_nothing_is_given_up() -> None:
         shares.append([quotas[name] / 300 for name in rates])
         bandit.learn({name: (10, int(generator.binomial(10, rate))) for name, rate in rates.items()})
     good, poor, poorer = np.mean(shares[100:], axis=0)
-    assert good > 0.7
-    assert good > poor > poorer > 0.05
+    # Half of the proposals are dealt out evenly, a sixth to each.
+    assert 0.55 < good < 0.67
+    assert good > poor > poorer > 0.16
 
 
 def test_it_notices_when_another_does_better() -> None:
@@ -29,7 +30,7 @@ def test_it_notices_when_another_does_better() -> None:
         bandit.learn({name: (10, 5 if name == good else 0) for name in bandit.names})
         if step in (99, 199):
             quotas = [bandit.quotas(1000, generator, bandit.names)[good] for _ in range(20)]
-            assert np.mean(quotas) > 800
+            assert np.mean(quotas) > 680
 
 
 def test_a_state_is_gone_back_to() -> None:
@@ -59,7 +60,7 @@ def test_who_offers_nothing_that_is_wanted_proposes_less() -> None:
     for _ in range(100):
         bandit.learn({"policy": (5.0, 0), "crossover": (20, 2), "edit": (20, 2)})
     quotas = [bandit.quotas(600, generator, bandit.names)["policy"] for _ in range(20)]
-    assert np.mean(quotas) < 100
+    assert np.mean(quotas) < 130
 
 
 def test_of_some_operators_the_better_still_proposes_more() -> None:
@@ -70,4 +71,4 @@ def test_of_some_operators_the_better_still_proposes_more() -> None:
     quotas = bandit.quotas(1000, generator, ["crossover", "edit"])
     assert set(quotas) == {"crossover", "edit"}
     assert sum(quotas.values()) == 1000
-    assert quotas["crossover"] > 2 * quotas["edit"]
+    assert quotas["crossover"] > 1.5 * quotas["edit"]
