@@ -16,6 +16,7 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
             "estimator": "tb",
             "operators": "policy,prefix,crossover,recombination,edit",
             "acquisition": "ucb",
+            "boldness": 5.0,
             "pool_size": 300,
             "generations": 3,
             "family_size": 10,
