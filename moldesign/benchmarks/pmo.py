@@ -51,6 +51,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-bandit": {"operators": ",".join(f"{name}:1" for name in _ALL.split(","))},
     "no-unscreened": {"unscreened": 0.0},
     "no-boldness": {"boldness": 1.0},
+    "no-islands": {"island_after": 0},
     "no-families": {"family_size": 0},
     "no-growth": {"batch_growth": 0.0},
     "no-randomisation": {"replay_randomised": False},

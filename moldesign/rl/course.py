@@ -198,6 +198,7 @@ def _plan(settings: OptimizeSettings) -> Plan:
         points=settings.surrogate_points,
         generations=settings.generations,
         family=settings.family_size,
+        patience=settings.island_after,
         properties=settings.surrogate_properties,
         targets=settings.surrogate_targets,
         max_length=settings.max_length,

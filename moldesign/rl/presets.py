@@ -20,6 +20,7 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
             "pool_size": 300,
             "generations": 3,
             "family_size": 10,
+            "island_after": 400,
             "unscreened": 0.1,
             "batch_size": 64,
             "batch_growth": 0.05,

@@ -134,6 +134,9 @@ class OptimizeSettings(BaseModel):
     family_size: int = Field(
         0, ge=0, description="Molecules of a scaffold that are bred from at most; 0: any number."
     )
+    island_after: int = Field(
+        0, ge=0, description="Calls without gain after which a search begins anew; 0: never."
+    )
     acquisition: str = Field(
         "none",
         description="What chooses: none, greedy, ucb, improvement, thompson, information, random.",
@@ -284,7 +287,7 @@ class OptimizeSettings(BaseModel):
         if "importance" in chosen.settings and self.importance == "v-trace":
             idle.add("baseline")
         if not self.searches:
-            idle |= {"pool_size", "batch_growth", "family_size"}
+            idle |= {"pool_size", "batch_growth", "family_size", "island_after"}
         if self.acquisition == "none":
             idle |= {
                 "unscreened", "boldness", "fingerprints", "generations",

@@ -21,6 +21,7 @@ from moldesign.search.bandit import Bandit
 from moldesign.search.brood import Brood
 from moldesign.search.chemistry import is_sound
 from moldesign.search.choices import Acquisition, Origin, SurrogateKind, Targets
+from moldesign.search.islands import Islands
 from moldesign.search.kernels import Features
 from moldesign.search.operators import OPERATORS, Population, children
 from moldesign.search.relatives import Relatives
@@ -47,6 +48,7 @@ class Plan:
         acquisition, boldness: what the surrogate chooses by, see `values`; None: any.
         unscreened: share of a batch that is the policy's own, whatever the surrogate says.
         family: of a scaffold so many are bred from at most; 0: any number.
+        patience: calls without gain after which the search begins anew, see `Islands`; 0: never.
         fingerprints, properties, targets: the surrogate's. points: molecules that it is made of at most.
         max_length: tokens of what the policy writes at most.
         temperature: at which it writes. strict: whether what is not sound chemistry is left out.
@@ -64,6 +66,7 @@ class Plan:
     targets: Targets = "scores"
     family: int = 0
     boldness: float = 1.0
+    patience: int = 0
     temperature: float = 1.0
     strict: bool = False
 
@@ -126,6 +129,9 @@ class Proposals:
                 plan.fingerprints, most=plan.points, properties=plan.properties, targets=plan.targets
             )
         self.bandit = Bandit(plan.operators)
+        self.islands = Islands(plan.patience)
+        #: What the policy wrote and nobody chose.
+        self._unasked: list[str] = []
         self.generator = np.random.default_rng([seed, 4])
         self.drawn = 0
         #: Proposed, and not scored yet.
@@ -162,7 +168,13 @@ class Proposals:
             if proposal.screened:
                 scored[proposal.origin] += 1
                 joined[proposal.origin] += rank < _BEST
+            else:
+                self._unasked.append(one.smiles)
+            self.islands.take_in(one.smiles, one.score)
             found.append((proposal, one.score))
+        if self.islands.due:
+            known = dict(zip(self.archive.smiles, self.archive.scores, strict=True))
+            self.islands.move_on(self._unasked, known, self.generator)
         self.bandit.learn(
             {name: (max(scored[name], asked.get(name, 0.0)), joined[name]) for name in {**asked, **scored}}
         )
@@ -197,7 +209,8 @@ class Proposals:
         return [name for name in self.plan.operators if name in OPERATORS]
 
     def _chosen(self, n: int) -> list[Proposal]:
-        best = (self.archive.smiles[place] for place in self.archive.ranked)
+        ranked = (self.archive.smiles[place] for place in self.archive.ranked)
+        best = (smiles for smiles in ranked if smiles in self.islands)
         plan, pool = self.plan, self._pool(n, self._brood(best, _PARENTS), self.plan.operators)
         if self.surrogate is None or plan.acquisition is None:
             return self._sound((pool[i] for i in self.generator.permutation(len(pool))), n)
@@ -236,7 +249,9 @@ class Proposals:
             )
             texts = [*(one.smiles for one in candidates.proposals), *surrogate.smiles]
             order = torch.cat([wanted, targets]).argsort(descending=True, stable=True).tolist()
-            brood = self._brood((texts[i] for i in order), _WANTED_PARENTS)
+            # What was scored elsewhere is known, and not bred from.
+            here = (texts[i] for i in order if i < len(texts) - len(targets) or texts[i] in self.islands)
+            brood = self._brood(here, _WANTED_PARENTS)
             made = [one for one in self._pool(n, brood, self._breeders) if one.smiles not in known]
             if made:
                 known.update(one.smiles for one in made)
@@ -297,9 +312,7 @@ class Proposals:
                 continue
             smiles = to_smiles(mol)
             if self._is_new(smiles):
-                found.setdefault(
-                    smiles, Proposal(smiles, text, origin, mol)
-                )
+                found.setdefault(smiles, Proposal(smiles, text, origin, mol))
         return list(found.values())
 
     def _beginnings(self, n: int, population: Population) -> list[list[int]]:
@@ -319,6 +332,8 @@ class Proposals:
             "archive": self.archive.state(),
             "surrogate": None if self.surrogate is None else self.surrogate.state(),
             "bandit": self.bandit.state(),
+            "islands": self.islands.state(),
+            "unasked": self._unasked,
             "generator": self.generator.bit_generator.state,
             "drawn": self.drawn,
             "open": [(one.smiles, one.text, one.origin, one.screened) for one in self._open.values()],
@@ -331,6 +346,8 @@ class Proposals:
         if self.surrogate is not None:
             self.surrogate.restore(state["surrogate"], reread)
         self.bandit.restore(state["bandit"])
+        self.islands.restore(state["islands"])
+        self._unasked = [*state["unasked"]]
         self.generator.bit_generator.state = state["generator"]
         self.drawn = state["drawn"]
         self._open = {
