@@ -78,7 +78,7 @@ bench-optimizers: $(READY) ## Muon against AdamW, into docs/results/optimizers.j
 bench-rewards: $(READY) ## What every reward costs and what the worker pool gains, into docs/results/rewards.json (12 minutes)
 	$(BIN)/python -m moldesign.benchmarks.rewards --seconds 5 --repeats 9 --out docs/results/rewards.json
 
-bench-fronts: $(READY) ## Hypervolume that each way of several objectives finds, into docs/results/fronts.json (10 minutes)
+bench-fronts: $(READY) ## Hypervolume that each way of several objectives finds, into docs/results/fronts.json (an hour)
 	$(BIN)/python -m moldesign.benchmarks.fronts --out docs/results/fronts.json --plot docs/fronts.png
 
 bench-estimators: $(READY) ## Bias, variance and signal of the gradient estimators, into docs/results/estimators.json (10 minutes)

@@ -99,23 +99,23 @@ def test_quality_is_what_a_chemist_would_say() -> None:
 
 
 def test_a_run_is_measured_and_kept(small_prior: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "moldesign", "benchmark", "pmo", "--tasks", "qed", "--calls", "60"]
+    command = [sys.executable, "-m", "moldesign", "benchmark", "pmo", "--tasks", "qed", "--calls", "40"]
     command += ["--prior", str(small_prior), "--preset", "efficient,reinvent", "-o", str(tmp_path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
     rows = json.loads(done.stdout)
     assert [(row["preset"], row["runs"]) for row in rows] == [("efficient", 1), ("reinvent", 1)]
-    run = PmoRun("qed", "efficient", 0, 60, str(small_prior))
+    run = PmoRun("qed", "efficient", 0, 40, str(small_prior))
     figures = json.loads(run.path(tmp_path).read_text())
-    assert (figures["calls"], figures["curve"]["calls"]) == (60, [60])
-    assert sum(one["calls"] for one in figures["origins"].values()) == 60
-    assert figures["auc_top10"] == pytest.approx(auc([60], figures["curve"]["top10"], 60), abs=1e-4)
+    assert (figures["calls"], figures["curve"]["calls"]) == (40, [40])
+    assert sum(one["calls"] for one in figures["origins"].values()) == 40
+    assert figures["auc_top10"] == pytest.approx(auc([40], figures["curve"]["top10"], 40), abs=1e-4)
     again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
     assert (again.stdout, again.stderr) == (done.stdout, "")
     longer = subprocess.run(
         [*command, "--calls", "80"], capture_output=True, text=True, check=False, timeout=200
     )
     assert longer.returncode == 2
-    assert "qed-0.json: a run with budget 60, not 80; remove it" in longer.stderr
+    assert "qed-0.json: a run with budget 40, not 80; remove it" in longer.stderr
     run.path(tmp_path).write_text("{}")
     refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert refused.returncode == 3
