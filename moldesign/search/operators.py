@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
 from moldesign.chem.edits import crossed, edited, recombined
 from moldesign.chem.molecules import Mol, to_smiles
+from moldesign.search.brood import Brood
 from moldesign.search.choices import Origin
 from moldesign.search.relatives import Relatives
 
-
-class Population(Protocol):
-    """What is bred from."""
-
-    def parents(self, n: int, generator: np.random.Generator) -> list[str]:
-        """n of its molecules, with repetition, the better the likelier."""
+#: A child of a brood; None where nothing came of it.
+Operator = Callable[[Brood, Relatives, np.random.Generator], Mol | None]
 
 
-#: A child of a population; None where nothing came of it.
-Operator = Callable[[Population, Relatives, np.random.Generator], Mol | None]
-
-
-def crossover(population: Population, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
+def crossover(brood: Brood, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
     """Ends, or halves of a ring, of two molecules joined (Jensen 2019, graph-based genetic algorithm)."""
-    first, second = (relatives.cuts(smiles) for smiles in population.parents(2, generator))
+    first, second = (relatives.cuts(smiles) for smiles in brood.parents(2, generator))
     return crossed(first, second, generator)
 
 
-def recombination(population: Population, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
+def recombination(brood: Brood, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
     """Ends of two molecules at a link of a third."""
-    return recombined([relatives.cuts(smiles) for smiles in population.parents(3, generator)], generator)
+    return recombined([relatives.cuts(smiles) for smiles in brood.parents(3, generator)], generator)
 
 
-def edit(population: Population, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
+def edit(brood: Brood, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
     """A molecule with one atom, one bond or one ring changed."""
-    (smiles,) = population.parents(1, generator)
+    (smiles,) = brood.parents(1, generator)
     return edited(relatives.mol(smiles), generator)
 
 
@@ -50,7 +42,7 @@ _TRIES = 2
 def children(
     name: Origin,
     n: int,
-    population: Population,
+    brood: Brood,
     relatives: Relatives,
     generator: np.random.Generator,
     wanted: Callable[[str], bool],
@@ -61,7 +53,7 @@ def children(
     for _ in range(_TRIES * n):
         if len(found) >= n:
             break
-        child = operator(population, relatives, generator)
+        child = operator(brood, relatives, generator)
         if child is None:
             continue
         smiles = to_smiles(child)

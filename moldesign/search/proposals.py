@@ -23,7 +23,7 @@ from moldesign.search.chemistry import is_sound
 from moldesign.search.choices import Acquisition, Origin, SurrogateKind, Targets
 from moldesign.search.islands import Islands
 from moldesign.search.kernels import Features
-from moldesign.search.operators import OPERATORS, Population, children
+from moldesign.search.operators import OPERATORS, children
 from moldesign.search.relatives import Relatives
 from moldesign.search.surrogate import Surrogate
 
@@ -187,15 +187,15 @@ class Proposals:
         """Nothing that was proposed and is not scored yet will be."""
         self._open.clear()
 
-    def _pool(self, n: int, population: Population, names: Collection[Origin]) -> list[Proposal]:
-        """What operators make of a population, each molecule once, for n to be chosen in the end."""
+    def _pool(self, n: int, brood: Brood, names: Collection[Origin]) -> list[Proposal]:
+        """What operators make of a brood, each molecule once, for n to be chosen in the end."""
         plan = self.plan
         pool: dict[str, Proposal] = {}
         for name, quota in self.bandit.quotas(plan.pool, self.generator, names).items():
             # What would be scored of an operator whose proposals are as good as those of others.
             share = quota / (plan.pool * (1 + self._generations))
             self._asked[name] = self._asked.get(name, 0.0) + n * share
-            for one in self._proposed(name, quota, population):
+            for one in self._proposed(name, quota, brood):
                 pool.setdefault(one.smiles, one)
         return list(pool.values())
 
@@ -223,11 +223,11 @@ class Proposals:
         if not rest:
             return own
         candidates = Candidates(rest, self.surrogate)
-        if self._generations:
-            candidates = self._bred(candidates, n, kept)
+        if plan.acquisition in VALUED:
+            candidates = self._hopeful(candidates, n, kept)
         places = chosen(
             plan.acquisition,
-            self.surrogate.expect(candidates.seen, covariance=True),
+            self.surrogate.expect(candidates.seen, covariance=plan.acquisition != "random"),
             len(candidates.proposals) if plan.strict else n - len(own),
             best=float(self.surrogate.targets().max()),
             generator=self.generator,
@@ -235,7 +235,7 @@ class Proposals:
         )
         return [*own, *self._sound((candidates.proposals[i] for i in places), n - len(own))]
 
-    def _bred(self, candidates: Candidates, n: int, kept: set[str]) -> Candidates:
+    def _hopeful(self, candidates: Candidates, n: int, kept: set[str]) -> Candidates:
         """The most hopeful of candidates and of generations of children of what is wanted of them."""
         surrogate, acquisition = candidates.surrogate, self.plan.acquisition
         assert acquisition is not None
@@ -277,12 +277,12 @@ class Proposals:
     def _is_new(self, smiles: str) -> bool:
         return smiles not in self.archive and smiles not in self._open
 
-    def _proposed(self, name: Origin, n: int, population: Population) -> list[Proposal]:
+    def _proposed(self, name: Origin, n: int, brood: Brood) -> list[Proposal]:
         if name == "policy":
             return self._written(n)
         if name == "prefix":
-            return self._written(n, self._beginnings(n, population))
-        made = children(name, n, population, self.relatives, self.generator, self._is_new)
+            return self._written(n, self._beginnings(n, brood))
+        made = children(name, n, brood, self.relatives, self.generator, self._is_new)
         # What the policy cannot write it cannot learn from.
         knows = self._agent.tokenizer.knows
         return [Proposal(text, text, name, mol) for text, mol in made.items() if knows(text)]
@@ -315,11 +315,11 @@ class Proposals:
                 found.setdefault(smiles, Proposal(smiles, text, origin, mol))
         return list(found.values())
 
-    def _beginnings(self, n: int, population: Population) -> list[list[int]]:
+    def _beginnings(self, n: int, brood: Brood) -> list[list[int]]:
         """Tokens of molecules, each written in some way, up to some place."""
         tokenizer = self._agent.tokenizer
         found: list[list[int]] = []
-        for smiles in population.parents(n, self.generator):
+        for smiles in brood.parents(n, self.generator):
             text = randomised(self.relatives.mol(smiles), int(self.generator.integers(2**31)))
             known = tokenizer.knows(text)
             tokens = tokenizer.encode(text)[:-1] if known else []
