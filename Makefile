@@ -16,7 +16,7 @@ READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-reliability bench-pmo bench-gpu pmo-classifiers audit ring-systems reference format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test fuzz check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-reliability bench-pmo bench-gpu pmo-classifiers audit tables reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -123,9 +123,9 @@ audit: $(READY) ## Known vulnerabilities, an SBOM into dist/, licences of all de
 	.cache/audit/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -r .cache/audit/requirements.txt
 	$(BIN)/python -m moldesign.benchmarks.audit --tools .cache/audit/bin
 
-ring-systems: $(READY) ## Count the ring systems of the shipped corpora anew, into data/ (6 minutes)
-	$(BIN)/python -c "from pathlib import Path; from moldesign.language.ring_systems import make_table; \
-	  make_table(Path('data/ring_systems.tsv.xz'))"
+tables: $(READY) ## Count ring systems and environments in the shipped corpora anew, into data/ (8 minutes)
+	$(BIN)/python -c "from pathlib import Path; from moldesign.language.occurrences import COUNTED, make_table; \
+	  [make_table(Path('data'), what) for what in COUNTED]"
 
 reference: $(READY) ## Make docs/rewards.md anew from the catalogue
 	$(BIN)/python -m moldesign.rewards.reference > .cache/rewards.md

@@ -35,7 +35,7 @@ CALLS = 10_000
 PRIOR = "zinc250k"
 TOPS = (1, 10, 100)
 
-_ALL = "policy,prefix,crossover,recombination,edit"
+_ALL = "policy,prefix,crossover,recombination,graft,edit"
 #: What `efficient` is without one of its ingredients: settings in place of its own.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no-surrogate": {"acquisition": "none"},
@@ -43,12 +43,14 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-properties": {"surrogate_properties": 0.0},
     "no-ranks": {"surrogate_targets": "scores"},
     "no-learning": {"learning_rate": 1e-12, "replay_rounds": 0},
-    "no-policy": {"operators": "crossover,recombination,edit"},
+    "no-policy": {"operators": "crossover,recombination,graft,edit"},
     "no-prefix": {"operators": _ALL.replace("prefix,", "")},
     "no-crossover": {"operators": _ALL.replace("crossover,", "")},
     "no-recombination": {"operators": _ALL.replace("recombination,", "")},
+    "no-graft": {"operators": _ALL.replace("graft,", "")},
     "no-edit": {"operators": _ALL.replace(",edit", "")},
     "no-bandit": {"operators": ",".join(f"{name}:1" for name in _ALL.split(","))},
+    "any-chemistry": {"chemistry": "any"},
     "no-unscreened": {"unscreened": 0.0},
     "no-boldness": {"boldness": 1.0},
     "no-islands": {"island_after": 0},

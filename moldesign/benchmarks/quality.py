@@ -11,7 +11,7 @@ from moldesign.chem.fingerprints import fingerprint, tanimoto
 from moldesign.chem.molecules import parse
 from moldesign.chem.rings import ring_systems
 from moldesign.chem.scaffolds import murcko
-from moldesign.language.ring_systems import shipped_counts
+from moldesign.language.occurrences import shipped_occurrences
 
 
 def quality(smiles: Sequence[str]) -> dict[str, float | int]:
@@ -27,7 +27,7 @@ def quality(smiles: Sequence[str]) -> dict[str, float | int]:
     mols = [mol for mol in map(parse, smiles) if mol is not None]
     if not mols:
         return {}
-    known = shipped_counts()
+    known = shipped_occurrences("ring_systems")
     known_rings = [all(known[ring] for ring in ring_systems(mol)) for mol in mols]
     bits = [fingerprint(mol, counts=False) for mol in mols]
     apart = [1.0 - tanimoto(bits[i], bits[i + 1 :]) for i in range(len(bits) - 1)]

@@ -69,6 +69,7 @@ class Cuts:
             for bond in self._flat.GetBonds()
             if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
         ]
+        self._rings = self._flat.GetRingInfo().BondRings()
         self._made: dict[tuple[int, ...], tuple[Part, ...]] = {}
 
     def end(self, generator: np.random.Generator) -> Part | None:
@@ -83,24 +84,39 @@ class Cuts:
         # Three fragments: the one in the middle has both cuts.
         return next((part for part in self.cut(sorted(pair)) if len(part.orders) == 2), None)
 
-    def arc(self, generator: np.random.Generator) -> Part | None:
-        """An arc of one of the rings; None where there is none, or the bonds drawn leave none."""
-        rings = self._flat.GetRingInfo().BondRings()
-        if not rings:
-            return None
-        ring = _one(rings, generator)
-        pair = generator.choice(ring, 2, replace=False).tolist()
-        found = self.arcs(sorted(pair))
-        return _one(found, generator) if found else None
+    def arc(self, generator: np.random.Generator, orders: tuple[int, ...] | None = None) -> Part | None:
+        """An arc of one of the rings; None where there is none, or the bonds drawn leave none.
 
-    def arcs(self, pair: Sequence[int]) -> tuple[Part, ...]:
-        """The two arcs between two bonds of a ring; none where they are side by side or one piece is left."""
+        Args:
+            orders: of the bonds that it has to be cut at; of a few pairs the first that fits is taken.
+        """
+        if not self._rings:
+            return None
+        for _ in range(1 if orders is None else _TRIES):
+            ring = _one(self._rings, generator)
+            pair = sorted(generator.choice(ring, 2, replace=False).tolist())
+            # Cutting is what this costs.
+            if orders not in (None, of_pair := _orders(self.kekulised, pair), of_pair[::-1]):
+                continue
+            found = self.arcs(pair)
+            if found:
+                part = _one(found, generator)
+                return part if orders in (None, part.orders) else part.turned()
+        return None
+
+    @property
+    def kekulised(self) -> Mol:
+        """The molecule without aromatic bonds."""
         if self._kekulised is None:
             self._kekulised = Chem.Mol(self._flat)
             Chem.Kekulize(self._kekulised, clearAromaticFlags=True)
-        if _joined(self._kekulised, pair):
+        return self._kekulised
+
+    def arcs(self, pair: Sequence[int]) -> tuple[Part, ...]:
+        """The two arcs between two bonds of a ring; none where they are side by side or one piece is left."""
+        if _joined(self.kekulised, pair):
             return ()
-        found = self._parts(self._kekulised, pair)
+        found = self._parts(self.kekulised, pair)
         whole = len(found) == 2 and all(len(part.orders) == 2 for part in found)
         return found if whole else ()
 
@@ -129,7 +145,7 @@ def crossed(first: Cuts, second: Cuts, generator: np.random.Generator) -> Mol | 
     """
     if generator.random() < 0.5:
         arc = first.arc(generator)
-        other = _fitting(second, arc.orders, generator) if arc is not None else None
+        other = second.arc(generator, arc.orders) if arc is not None else None
         if arc is not None and other is not None:
             return joined(arc, other)
     ends = first.end(generator), second.end(generator)
@@ -150,7 +166,9 @@ def recombined(chosen: Sequence[Cuts], generator: np.random.Generator) -> Mol | 
 
 
 def edited(mol: Mol, generator: np.random.Generator) -> Mol | None:
-    """The molecule with one atom, one bond or one ring changed; None if that is no plausible one."""
+    """The molecule with one atom, one bond or one ring changed, or a branch moved; None if that is no
+    plausible one.
+    """
     draft = Chem.RWMol(mol)
     Chem.RemoveStereochemistry(draft)
     Chem.Kekulize(draft, clearAromaticFlags=True)
@@ -192,8 +210,12 @@ def _cut(mol: Mol, bonds: Sequence[int]) -> tuple[Part, ...]:
     """The parts that a molecule falls into without these bonds."""
     labels = [(label, label) for label in _LABELS[: len(bonds)]]
     text = Chem.MolToSmiles(Chem.FragmentOnBonds(mol, list(bonds), dummyLabels=labels))
-    orders = [int(mol.GetBondWithIdx(bond).GetBondTypeAsDouble()) for bond in bonds]
+    orders = _orders(mol, bonds)
     return tuple(_part(fragment, orders) for fragment in text.split("."))
+
+
+def _orders(mol: Mol, bonds: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(mol.GetBondWithIdx(bond).GetBondTypeAsDouble()) for bond in bonds)
 
 
 def _part(fragment: str, orders: Sequence[int]) -> Part:
@@ -213,17 +235,6 @@ def _joined(mol: Mol, pair: Sequence[int]) -> bool:
 
 def _one(chosen: Sequence[T], generator: np.random.Generator) -> T:
     return chosen[int(generator.integers(len(chosen)))]
-
-
-def _fitting(cuts: Cuts, orders: tuple[int, ...], generator: np.random.Generator) -> Part | None:
-    """An arc whose cut bonds have these orders, either way round; None if none of a few has."""
-    for _ in range(_TRIES):
-        arc = cuts.arc(generator)
-        if arc is not None and arc.orders == orders:
-            return arc
-        if arc is not None and arc.orders[::-1] == orders:
-            return arc.turned()
-    return None
 
 
 # -- edits: each changes a draft without aromatic bonds, and says whether it did -----------------------------
@@ -326,6 +337,38 @@ def _open_ring(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
     return True
 
 
+def _swap_atoms(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
+    """Two atoms of different elements exchanged, which keeps the formula but for hydrogens."""
+    first, second = _atom(draft, generator), _atom(draft, generator)
+    numbers = first.GetAtomicNum(), second.GetAtomicNum()
+    if numbers[0] == numbers[1]:
+        return False
+    for atom, number in ((first, numbers[1]), (second, numbers[0])):
+        atom.SetAtomicNum(number)
+        atom.SetFormalCharge(0)
+    return True
+
+
+def _move_branch(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
+    """A branch at another atom, the nearer the likelier, which keeps the formula."""
+    bond = _bond(draft, generator)
+    if bond is None or bond.IsInRing() or bond.GetBondType() != Chem.BondType.SINGLE:
+        return False
+    ends = [bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()]
+    if generator.random() < 0.5:
+        ends.reverse()
+    stem, branch = ends
+    apart = Chem.GetDistanceMatrix(draft)[stem]
+    draft.RemoveBond(stem, branch)
+    rest = next(atoms for atoms in Chem.GetMolFrags(draft) if stem in atoms)
+    free = [i for i in rest if i != stem and draft.GetAtomWithIdx(i).GetTotalNumHs()]
+    if not free:
+        return False
+    weights = 1.0 / apart[free]
+    draft.AddBond(int(generator.choice(free, p=weights / weights.sum())), branch, _ORDERS[1])
+    return True
+
+
 _EDITS: tuple[Callable[[Chem.RWMol, np.random.Generator], bool], ...] = (
     _change_atom,
     _change_atom,
@@ -336,4 +379,7 @@ _EDITS: tuple[Callable[[Chem.RWMol, np.random.Generator], bool], ...] = (
     _change_bond,
     _close_ring,
     _open_ring,
+    _swap_atoms,
+    _move_branch,
+    _move_branch,
 )

@@ -21,6 +21,11 @@ class NotAMolecule(ValueError):
         self.index = index
 
 
+def environments(mol: Mol, kind: CircularKind) -> set[int]:
+    """Identifiers of the environments that a molecule, uncharged, has: at least one."""
+    return set(fingerprint(uncharged(mol), kind, counts=True).GetNonzeroElements())
+
+
 class Environments:
     """The circular environments of atoms that occur in a corpus: identifiers of a fingerprint, unfolded.
 
@@ -54,7 +59,7 @@ class Environments:
                 mol = read_corpus_line(line, canonical and "+" not in line and "-" not in line)
                 if mol is None:
                     raise NotAMolecule(index)
-                found.update(self.of(mol))
+                found.update(environments(mol, kind))
             return np.array(sorted(found), dtype=np.uint64)
 
         key = f"environments {kind} {canonical}"
@@ -64,11 +69,7 @@ class Environments:
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, mol: Mol) -> set[int]:
-        """Identifiers of the environments that the molecule, uncharged, has: at least one."""
-        return set(fingerprint(uncharged(mol), self._kind, counts=True).GetNonzeroElements())
-
     def unknown_share(self, mol: Mol) -> float:
         """Share, 0 to 1, of the different environments of the molecule that the corpus does not have."""
-        environments = self.of(mol)
-        return len(environments - self._known) / len(environments)
+        found = environments(mol, self._kind)
+        return len(found - self._known) / len(found)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from rdkit import Chem
 
 from moldesign.chem.molecules import Mol, quiet_rdkit, to_smiles, uncharged
+
+#: Heavier elements have more than one valence.
+_OXYGEN = 8
 
 
 def ring_systems(mol: Mol) -> list[str]:
@@ -20,6 +23,32 @@ def ring_systems(mol: Mol) -> list[str]:
     if mol.GetRingInfo().NumRings() == 0:
         return []
     quiet_rdkit()
+    if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+        return _systems(mol)
+    # What hangs on rings by a single bond is cut off, and what is left is nearly always known already.
+    pairs = mol.GetSubstructMatches(_at_rings())
+    if any(mol.GetAtomWithIdx(inside).GetAtomicNum() > _OXYGEN for inside, _ in pairs):
+        return _systems(mol)  # it may have another valence without what hangs on it
+    bonds = {mol.GetBondBetweenAtoms(*pair).GetIdx() for pair in pairs}
+    cut = Chem.FragmentOnBonds(mol, sorted(bonds), addDummies=False) if bonds else mol
+    return sorted(system for text in to_smiles(cut, stereo=False).split(".") for system in _systems_of(text))
+
+
+@cache
+def _at_rings() -> Mol:
+    return Chem.MolFromSmarts("[R]-&!@*")
+
+
+@lru_cache(maxsize=1 << 16)
+def _systems_of(smiles: str) -> tuple[str, ...]:
+    """The ring systems of a molecule without charges."""
+    if not any(letter.isdigit() for letter in smiles):
+        return ()
+    mol = Chem.MolFromSmiles(smiles)
+    return () if mol is None else tuple(_systems(mol))
+
+
+def _systems(mol: Mol) -> list[str]:
     if any(atom.GetFormalCharge() and atom.IsInRing() for atom in mol.GetAtoms()):
         mol = uncharged(mol)
     systems: list[set[int]] = []

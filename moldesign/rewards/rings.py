@@ -8,7 +8,7 @@ from pydantic import Field
 
 from moldesign.chem.molecules import Mol
 from moldesign.chem.rings import ring_systems
-from moldesign.language.ring_systems import shipped_counts
+from moldesign.language.occurrences import shipped_occurrences
 from moldesign.rewards.entry import Entry, NoParameters
 from moldesign.rewards.reward import Reward, per_molecule
 from moldesign.rewards.shaping import Step
@@ -25,7 +25,7 @@ class RareRingSystemsParameters(Strict):
 
 def rare_ring_systems(parameters: RareRingSystemsParameters) -> Reward:
     """Number of ring systems that fewer than `min_count` molecules of the shipped corpora hold."""
-    known = shipped_counts()
+    known = shipped_occurrences("ring_systems")
 
     def value(mol: Mol) -> float:
         return float(sum(known[system] < parameters.min_count for system in ring_systems(mol)))
@@ -39,7 +39,7 @@ def ring_rarity(_: NoParameters) -> Reward:
     0 for a ring system that is nowhere there. A molecule without rings has none that is rare: all the
     molecules of the corpora count for it.
     """
-    known = shipped_counts()
+    known = shipped_occurrences("ring_systems")
 
     def value(mol: Mol) -> float:
         return math.log10(1 + min((known[system] for system in ring_systems(mol)), default=known.molecules))

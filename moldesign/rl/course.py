@@ -55,7 +55,7 @@ class Course:
         self.guard = Guard(self.method, run.say)
         self.search: Proposals | None = None
         if chosen.searches:
-            self.search = Proposals(_plan(chosen), run.agent, chosen.seed)
+            self.search = Proposals(_plan(chosen), run.agent, run.prior, chosen.seed)
         self.rows = 0
         self.in_flight: deque[tuple[Sequences, Asked]] = deque()
         if run.saved is not None:
@@ -203,7 +203,7 @@ def _plan(settings: OptimizeSettings) -> Plan:
         targets=settings.surrogate_targets,
         max_length=settings.max_length,
         temperature=settings.temperature,
-        strict=settings.chemistry == "strict",
+        chemistry=settings.chemistry,
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from moldesign.errors import UsageError, nearest
 from moldesign.rl.choices import BASELINES, ESTIMATORS, IMPORTANCE, SOME
-from moldesign.search.choices import ACQUISITIONS, SURROGATE_KINDS, operator_shares
+from moldesign.search.choices import ACQUISITIONS, SURROGATE_KINDS, Chemistry, operator_shares
 from moldesign.settings import build
 
 _DEFAULT_BUDGET = 10_000
@@ -123,7 +123,7 @@ class OptimizeSettings(BaseModel):
     )
     operators: str = Field(
         "policy",
-        description="What proposes: any of policy,prefix,crossover,recombination,edit; or policy:4,edit:1.",
+        description="What proposes, of policy,prefix,crossover,recombination,graft,edit; or policy:4,edit:1.",
     )
     pool_size: int = Field(
         1000, ge=1, le=100_000, description="Proposals a step, if not of the policy alone."
@@ -162,9 +162,9 @@ class OptimizeSettings(BaseModel):
     surrogate_points: int = Field(
         4000, ge=8, le=20_000, description="Molecules that the surrogate is made of at most."
     )
-    chemistry: Literal["any", "strict"] = Field(
+    chemistry: Chemistry = Field(
         "any",
-        description="strict: molecules with PAINS or BRENK alerts or rare ring systems score 0.",
+        description="known: a search proposes what known molecules are made of; strict: alerts score 0 too.",
     )
     batch_growth: float = Field(
         0.0,
@@ -288,6 +288,8 @@ class OptimizeSettings(BaseModel):
             idle.add("baseline")
         if not self.searches:
             idle |= {"pool_size", "batch_growth", "family_size", "island_after"}
+            if self.chemistry == "known":
+                idle.add("chemistry")
         if self.acquisition == "none":
             idle |= {
                 "unscreened", "boldness", "fingerprints", "generations",

@@ -6,16 +6,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 
 class Archive:
     """Scored molecules.
 
     Attributes:
         smiles: canonical, in the order in which they came; scores: of these.
-        ranked: places of them, best first, of equals the later first: while nothing scores, what is tried is
-            bred from.
+        ranked: places of them, best first, of equals the later first.
     """
 
     def __init__(self) -> None:
@@ -47,10 +44,6 @@ class Archive:
     def add_failed(self, smiles: str) -> None:
         """Know a molecule that could not be scored, so that it is not proposed again."""
         self._known.add(smiles)
-
-    def best(self, n: int = 1) -> float:
-        """The n-th best score; minus infinity before there are so many."""
-        return self.scores[self.ranked[n - 1]] if len(self) >= n else -np.inf
 
     def state(self) -> dict[str, Any]:
         """Molecules and scores, and what could not be scored."""

@@ -1,30 +1,44 @@
-"""Whether a molecule is one that a chemist would look at twice."""
+"""Whether a molecule is made of what known molecules are made of, and worth a chemist's second look."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from moldesign.chem import alerts
-from moldesign.chem.molecules import reread
+from moldesign.chem.environments import environments
+from moldesign.chem.molecules import Mol
 from moldesign.chem.rings import ring_systems
-from moldesign.language.ring_systems import shipped_counts
+from moldesign.language.occurrences import shipped_occurrences
 from moldesign.rewards.component import Component
 from moldesign.rewards.objective import Objective
 
 #: A ring system in fewer molecules of the shipped corpora is odd, as in the reward `ring_systems`.
 KNOWN_RINGS = 10
+#: An atom with such neighbours in fewer molecules is odd.
+KNOWN_ENVIRONMENTS = 2
 
 
-@lru_cache(maxsize=50_000)
-def is_sound(smiles: str) -> bool:
-    """Whether no PAINS or BRENK alert matches a molecule and all its ring systems are known chemistry.
+def is_known(mol: Mol) -> bool:
+    """Whether the shipped corpora have each atom of a molecule with such neighbours, and each ring system."""
+    # The environments first: they take a fifth of the time.
+    return _common_environments().issuperset(environments(mol, "ecfp2")) and has_known_rings(mol)
 
-    Args:
-        smiles: canonical, as RDKit wrote it.
-    """
-    mol = reread(smiles)
-    known = shipped_counts()
-    return all(known[ring] >= KNOWN_RINGS for ring in ring_systems(mol)) and not alerts.has_alert(mol)
+
+def has_known_rings(mol: Mol) -> bool:
+    """Whether the shipped corpora have all its ring systems."""
+    known = shipped_occurrences("ring_systems")
+    return all(known[ring] >= KNOWN_RINGS for ring in ring_systems(mol))
+
+
+def is_sound(mol: Mol) -> bool:
+    """Whether no PAINS or BRENK alert matches a molecule and all its ring systems are known."""
+    return has_known_rings(mol) and not alerts.has_alert(mol)
+
+
+@cache
+def _common_environments() -> frozenset[int]:
+    counts = shipped_occurrences("environments").counts
+    return frozenset(int(name) for name, count in counts.items() if count >= KNOWN_ENVIRONMENTS)
 
 
 def strict(objective: Objective) -> Objective:

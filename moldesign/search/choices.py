@@ -8,8 +8,9 @@ from typing import Literal, get_args
 #: - prefix: what it writes on from the beginning of a scored molecule;
 #: - crossover: ends, or halves of a ring, of two scored molecules joined;
 #: - recombination: ends of two at a link of a third;
-#: - edit: one atom, one bond or one ring of a scored molecule changed.
-Origin = Literal["policy", "prefix", "crossover", "recombination", "edit"]
+#: - graft: a part of what the agent wrote in place of one of a scored molecule;
+#: - edit: one atom, one bond or one ring of a scored molecule changed, or a branch moved.
+Origin = Literal["policy", "prefix", "crossover", "recombination", "graft", "edit"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 
@@ -56,6 +57,11 @@ def _share(text: str) -> float:
 #: - random: any.
 Acquisition = Literal["greedy", "ucb", "improvement", "thompson", "information", "random"]
 ACQUISITIONS: tuple[Acquisition, ...] = get_args(Acquisition)
+
+#: - any: whatever is a molecule;
+#: - known: atoms with such neighbours, and ring systems, as the shipped corpora have, or it is not proposed;
+#: - strict: ring systems as they have, and no PAINS or BRENK alert, or it is not proposed and scores 0.
+Chemistry = Literal["any", "known", "strict"]
 
 #: Kinds of fingerprints that a surrogate can look at: those that count.
 SurrogateKind = Literal["ecfp4", "ecfp6", "fcfp4", "fcfp6", "atom_pair", "topological_torsion"]

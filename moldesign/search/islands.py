@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-import numpy as np
 
 #: A gain is one among the best so many.
 _TOP = 10
-#: Of what the policy wrote unasked, an island begins with this share.
-_FOUNDERS = 0.5
+#: Molecules that an island begins with.
+_FOUNDERS = 50
 
 
 class Islands:
     """Which scored molecules are bred from.
 
-    All of them, until for a number of calls none was among the ten best; then an island: some of what the
-    policy wrote unasked, and what is scored from then on. When the island stands still too, all are bred from
-    again, so that what it has found meets the rest; and so on, each island of other founders. Whitley et al.
-    1999, The island model genetic algorithm.
+    All of them, until for a number of calls none was among the ten best; then an island: what is scored from
+    then on, which begins with molecules that nobody chose. When the island stands still too, all are bred
+    from again, so that what it has found meets the rest; and so on. Whitley et al. 1999, The island model
+    genetic algorithm.
 
     Attributes:
         members: SMILES of the present island; None while there is none.
@@ -42,6 +40,11 @@ class Islands:
         """Whether nothing was gained for too long."""
         return 0 < self.patience <= self._since_gain
 
+    @property
+    def founding(self) -> bool:
+        """Whether there is an island, with too few molecules yet to breed from."""
+        return self.members is not None and len(self.members) < _FOUNDERS
+
     def take_in(self, smiles: str, score: float) -> None:
         """Learn of a molecule that was scored."""
         if self.members is not None:
@@ -50,21 +53,14 @@ class Islands:
         self._best = sorted([*self._best, score], reverse=True)[:_TOP]
         self._since_gain = 0 if gained else self._since_gain + 1
 
-    def move_on(
-        self, founders: Sequence[str], scores: Mapping[str, float], generator: np.random.Generator
-    ) -> None:
+    def move_on(self, scores: Iterable[float]) -> None:
         """To an island, or back to everything; nothing is gained yet there.
 
         Args:
-            founders: what an island may begin with. scores: of everything that was scored.
+            scores: of everything that was scored.
         """
-        if self.members is None and len(founders) > _TOP:
-            n = round(_FOUNDERS * len(founders))
-            self.members = {founders[i] for i in generator.choice(len(founders), n, replace=False)}
-        else:
-            self.members = None
-        here = (score for smiles, score in scores.items() if smiles in self)
-        self._best = sorted(here, reverse=True)[:_TOP]
+        self.members = set() if self.members is None else None
+        self._best = sorted(scores, reverse=True)[:_TOP] if self.members is None else []
         self._since_gain = 0
 
     def state(self) -> dict[str, Any]:

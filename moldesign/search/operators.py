@@ -3,60 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from moldesign.chem.edits import crossed, edited, recombined
+from moldesign.chem.edits import Cuts, crossed, edited, recombined
 from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.search.brood import Brood
 from moldesign.search.choices import Origin
 from moldesign.search.relatives import Relatives
-
-#: A child of a brood; None where nothing came of it.
-Operator = Callable[[Brood, Relatives, np.random.Generator], Mol | None]
+from moldesign.search.stock import Stock
 
 
-def crossover(brood: Brood, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
+@dataclass(frozen=True)
+class Breeding:
+    """What children are made of.
+
+    Attributes:
+        brood: the good ones. stock: others. relatives: what both look like inside.
+    """
+
+    brood: Brood
+    stock: Stock
+    relatives: Relatives
+    generator: np.random.Generator
+
+    def parents(self, n: int) -> list[Cuts]:
+        """n of the good ones, with repetition."""
+        return [self.relatives.cuts(smiles) for smiles in self.brood.parents(n, self.generator)]
+
+
+#: A child; None where nothing came of it.
+Operator = Callable[[Breeding], Mol | None]
+
+
+def crossover(among: Breeding) -> Mol | None:
     """Ends, or halves of a ring, of two molecules joined (Jensen 2019, graph-based genetic algorithm)."""
-    first, second = (relatives.cuts(smiles) for smiles in brood.parents(2, generator))
-    return crossed(first, second, generator)
+    first, second = among.parents(2)
+    return crossed(first, second, among.generator)
 
 
-def recombination(brood: Brood, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
+def recombination(among: Breeding) -> Mol | None:
     """Ends of two molecules at a link of a third."""
-    return recombined([relatives.cuts(smiles) for smiles in brood.parents(3, generator)], generator)
+    return recombined(among.parents(3), among.generator)
 
 
-def edit(brood: Brood, relatives: Relatives, generator: np.random.Generator) -> Mol | None:
-    """A molecule with one atom, one bond or one ring changed."""
-    (smiles,) = brood.parents(1, generator)
-    return edited(relatives.mol(smiles), generator)
+def graft(among: Breeding) -> Mol | None:
+    """A part of a molecule of the stock in place of one of a good molecule: an end, half a ring, a link."""
+    smiles = among.stock.pick(among.generator)
+    if smiles is None:
+        return None
+    other = among.relatives.cuts(smiles)
+    first, last = among.parents(2)
+    if among.generator.random() < 0.25:
+        return recombined([first, other, last], among.generator)
+    return crossed(first, other, among.generator)
+
+
+def edit(among: Breeding) -> Mol | None:
+    """A molecule with one atom, one bond or one ring changed, or a branch moved."""
+    (smiles,) = among.brood.parents(1, among.generator)
+    return edited(among.relatives.mol(smiles), among.generator)
 
 
 #: Those that need no policy.
-OPERATORS: dict[Origin, Operator] = {"crossover": crossover, "recombination": recombination, "edit": edit}
+OPERATORS: dict[Origin, Operator] = {
+    "crossover": crossover,
+    "recombination": recombination,
+    "graft": graft,
+    "edit": edit,
+}
 #: Tries for each child that is wanted, at most.
 _TRIES = 2
 
 
 def children(
-    name: Origin,
-    n: int,
-    brood: Brood,
-    relatives: Relatives,
-    generator: np.random.Generator,
-    wanted: Callable[[str], bool],
+    name: Origin, n: int, among: Breeding, wanted: Callable[[str], bool], fits: Callable[[Mol], bool]
 ) -> dict[str, Mol]:
-    """Up to n different molecules, by canonical SMILES, that one of OPERATORS makes and that are wanted."""
+    """Up to n different molecules, by canonical SMILES, that one of OPERATORS makes and that are wanted.
+
+    Args:
+        wanted: asked of each once. fits: of those that are wanted.
+    """
     operator = OPERATORS[name]
     found: dict[str, Mol] = {}
+    seen = set[str]()
     for _ in range(_TRIES * n):
         if len(found) >= n:
             break
-        child = operator(brood, relatives, generator)
+        child = operator(among)
         if child is None:
             continue
         smiles = to_smiles(child)
-        if smiles not in found and wanted(smiles):
+        if smiles not in seen and wanted(smiles) and fits(child):
             found[smiles] = child
+        seen.add(smiles)
     return found

@@ -19,12 +19,13 @@ from moldesign.search.acquisition import VALUED, chosen, values
 from moldesign.search.archive import Archive
 from moldesign.search.bandit import Bandit
 from moldesign.search.brood import Brood
-from moldesign.search.chemistry import is_sound
-from moldesign.search.choices import Acquisition, Origin, SurrogateKind, Targets
+from moldesign.search.chemistry import is_known, is_sound
+from moldesign.search.choices import Acquisition, Chemistry, Origin, SurrogateKind, Targets
 from moldesign.search.islands import Islands
 from moldesign.search.kernels import Features
-from moldesign.search.operators import OPERATORS, children
+from moldesign.search.operators import OPERATORS, Breeding, children
 from moldesign.search.relatives import Relatives
+from moldesign.search.stock import Stock
 from moldesign.search.surrogate import Surrogate
 
 #: An operator did well whose proposal is among the best so many.
@@ -33,6 +34,8 @@ _BEST = 100
 _PARENTS = 1000
 #: ... and then so many of those and of the candidates.
 _WANTED_PARENTS = 300
+#: Where less is in stock, the policy writes until there are about twice as many.
+_LEAST_STOCK = 1000
 #: Of the candidates of all generations so many of the most hopeful are compared with one another.
 _SHORTLIST = 512
 
@@ -51,7 +54,7 @@ class Plan:
         patience: calls without gain after which the search begins anew, see `Islands`; 0: never.
         fingerprints, properties, targets: the surrogate's. points: molecules that it is made of at most.
         max_length: tokens of what the policy writes at most.
-        temperature: at which it writes. strict: whether what is not sound chemistry is left out.
+        temperature: at which it writes. chemistry: what is left out.
     """
 
     operators: Mapping[Origin, float | None]
@@ -68,7 +71,7 @@ class Plan:
     boldness: float = 1.0
     patience: int = 0
     temperature: float = 1.0
-    strict: bool = False
+    chemistry: Chemistry = "any"
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,10 @@ class Proposals:
         drawn: rows that the policy has written so far.
     """
 
-    def __init__(self, plan: Plan, agent: Policy, seed: int) -> None:
-        self.plan, self._agent, self._seed = plan, agent, seed
+    def __init__(self, plan: Plan, agent: Policy, prior: Policy, seed: int) -> None:
+        self.plan, self._agent, self._prior, self._seed = plan, agent, prior, seed
         self.archive = Archive()
-        self.relatives = Relatives()
+        self.relatives, self.stock = Relatives(), Stock()
         self.surrogate: Surrogate | None = None
         if plan.acquisition:
             self.surrogate = Surrogate(
@@ -130,8 +133,6 @@ class Proposals:
             )
         self.bandit = Bandit(plan.operators)
         self.islands = Islands(plan.patience)
-        #: What the policy wrote and nobody chose.
-        self._unasked: list[str] = []
         self.generator = np.random.default_rng([seed, 4])
         self.drawn = 0
         #: Proposed, and not scored yet.
@@ -141,8 +142,8 @@ class Proposals:
 
     def propose(self, n: int) -> list[Proposal]:
         """n molecules to score, none of them proposed before; fewer where no more are found."""
-        if len(self.archive) < n:
-            # There is nothing to breed from and nothing to foretell by, and whatever comes is among the best.
+        if len(self.archive) < n or self.islands.founding or self._all_alike:
+            # There is nothing to breed from or nothing to foretell by, and whatever comes is among the best.
             written = (replace(one, screened=False) for one in self._written(4 * n))
             batch = self._sound(written, n)
         else:
@@ -168,13 +169,10 @@ class Proposals:
             if proposal.screened:
                 scored[proposal.origin] += 1
                 joined[proposal.origin] += rank < _BEST
-            else:
-                self._unasked.append(one.smiles)
             self.islands.take_in(one.smiles, one.score)
             found.append((proposal, one.score))
         if self.islands.due:
-            known = dict(zip(self.archive.smiles, self.archive.scores, strict=True))
-            self.islands.move_on(self._unasked, known, self.generator)
+            self.islands.move_on(self.archive.scores)
         self.bandit.learn(
             {name: (max(scored[name], asked.get(name, 0.0)), joined[name]) for name in {**asked, **scored}}
         )
@@ -211,7 +209,10 @@ class Proposals:
     def _chosen(self, n: int) -> list[Proposal]:
         ranked = (self.archive.smiles[place] for place in self.archive.ranked)
         best = (smiles for smiles in ranked if smiles in self.islands)
-        plan, pool = self.plan, self._pool(n, self._brood(best, _PARENTS), self.plan.operators)
+        plan = self.plan
+        if "graft" in plan.operators and len(self.stock) < _LEAST_STOCK:
+            self._written(2 * _LEAST_STOCK)
+        pool = self._pool(n, self._brood(best, _PARENTS), plan.operators)
         if self.surrogate is None or plan.acquisition is None:
             return self._sound((pool[i] for i in self.generator.permutation(len(pool))), n)
         wanted = round(plan.unscreened * n) if "policy" in plan.operators else 0
@@ -228,7 +229,7 @@ class Proposals:
         places = chosen(
             plan.acquisition,
             self.surrogate.expect(candidates.seen, covariance=plan.acquisition != "random"),
-            len(candidates.proposals) if plan.strict else n - len(own),
+            len(candidates.proposals) if plan.chemistry == "strict" else n - len(own),
             best=float(self.surrogate.targets().max()),
             generator=self.generator,
             boldness=plan.boldness,
@@ -270,19 +271,36 @@ class Proposals:
         wanted = (
             one
             for one in proposals
-            if canonical(one.smiles) == one.smiles and (not self.plan.strict or is_sound(one.smiles))
+            if canonical(one.smiles) == one.smiles and (self.plan.chemistry != "strict" or is_sound(one.mol))
         )
         return [*islice(wanted, n)]
 
+    def _fits(self, mol: Mol) -> bool:
+        return self.plan.chemistry != "known" or is_known(mol)
+
     def _is_new(self, smiles: str) -> bool:
         return smiles not in self.archive and smiles not in self._open
+
+    @property
+    def _writer(self) -> Policy:
+        """The agent; the prior while there was nothing to learn, and on an island, as the agent has learnt to
+        write what was found elsewhere.
+        """
+        return self._prior if self._all_alike or self.islands.members is not None else self._agent
+
+    @property
+    def _all_alike(self) -> bool:
+        """Whether one score is as good as another, so that there is nowhere to search."""
+        ranked, scores = self.archive.ranked, self.archive.scores
+        return bool(ranked) and scores[ranked[0]] == scores[ranked[-1]]
 
     def _proposed(self, name: Origin, n: int, brood: Brood) -> list[Proposal]:
         if name == "policy":
             return self._written(n)
         if name == "prefix":
             return self._written(n, self._beginnings(n, brood))
-        made = children(name, n, brood, self.relatives, self.generator, self._is_new)
+        among = Breeding(brood, self.stock, self.relatives, self.generator)
+        made = children(name, n, among, self._is_new, self._fits)
         # What the policy cannot write it cannot learn from.
         knows = self._agent.tokenizer.knows
         return [Proposal(text, text, name, mol) for text, mol in made.items() if knows(text)]
@@ -295,7 +313,7 @@ class Proposals:
         """
         if not n:
             return []
-        drawn = self._agent.draw(
+        drawn = self._writer.draw(
             n,
             seed=self._seed,
             first_index=self.drawn,
@@ -311,8 +329,10 @@ class Proposals:
             if mol is None:
                 continue
             smiles = to_smiles(mol)
-            if self._is_new(smiles):
+            if self._is_new(smiles) and self._fits(mol):
                 found.setdefault(smiles, Proposal(smiles, text, origin, mol))
+        if beginnings is None:
+            self.stock.add(found)
         return list(found.values())
 
     def _beginnings(self, n: int, brood: Brood) -> list[list[int]]:
@@ -333,7 +353,7 @@ class Proposals:
             "surrogate": None if self.surrogate is None else self.surrogate.state(),
             "bandit": self.bandit.state(),
             "islands": self.islands.state(),
-            "unasked": self._unasked,
+            "stock": self.stock.state(),
             "generator": self.generator.bit_generator.state,
             "drawn": self.drawn,
             "open": [(one.smiles, one.text, one.origin, one.screened) for one in self._open.values()],
@@ -347,7 +367,7 @@ class Proposals:
             self.surrogate.restore(state["surrogate"], reread)
         self.bandit.restore(state["bandit"])
         self.islands.restore(state["islands"])
-        self._unasked = [*state["unasked"]]
+        self.stock.restore(state["stock"])
         self.generator.bit_generator.state = state["generator"]
         self.drawn = state["drawn"]
         self._open = {

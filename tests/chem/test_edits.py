@@ -148,6 +148,8 @@ def test_edits_change_one_thing(generator: np.random.Generator) -> None:
         "taken away": "NCc1ccccc1",
         "a bond changed": "N=Cc1ccccc1O",
         "a ring closed": "Oc1cccc2c1CN2",
+        "two atoms exchanged": "Nc1ccccc1CO",
+        "a branch moved": "NCc1cccc(O)c1",
     }
     assert {*wanted.values()} <= found
     # And the ring opened.

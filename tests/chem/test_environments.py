@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from rdkit.Chem import rdFingerprintGenerator
 
-from moldesign.chem.environments import Environments, NotAMolecule
+from moldesign.chem.environments import Environments, NotAMolecule, environments
 from moldesign.chem.molecules import read
 
 
@@ -13,12 +13,12 @@ def test_environments_of_a_small_corpus_by_hand() -> None:
     # CH2's sees both.
     known = Environments(["CCO"])
     ethanol = read("CCO")
-    assert len(known.of(ethanol)) == len(known) == 6
+    assert len(environments(ethanol, "ecfp4")) == len(known) == 6
     assert known.unknown_share(ethanol) == 0
     # Propanol has CH3, CH2 and OH alone in common with it, and OH beside CH2.
-    propanol = known.of(read("CCCO"))
-    assert len(propanol & known.of(ethanol)) >= 4
-    assert known.unknown_share(read("CCCO")) == len(propanol - known.of(ethanol)) / len(propanol)
+    propanol = environments(read("CCCO"), "ecfp4")
+    assert len(propanol & environments(ethanol, "ecfp4")) >= 4
+    assert known.unknown_share(read("CCCO")) == len(propanol - environments(ethanol, "ecfp4")) / len(propanol)
     assert known.unknown_share(read("FS")) == 1
 
 
@@ -27,7 +27,7 @@ def test_identifiers_are_those_of_rdkit_unfolded() -> None:
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2)
     # Its bits are signed, its counts are not.
     theirs = {bit % 2**32 for bit in generator.GetSparseFingerprint(caffeine).GetOnBits()}
-    assert Environments([]).of(caffeine) == theirs
+    assert environments(caffeine, "ecfp4") == theirs
 
 
 @pytest.mark.parametrize("kind", ["ecfp4", "fcfp4"])

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from moldesign.chem.molecules import read
-from moldesign.language.ring_systems import shipped_counts
+from moldesign.language.occurrences import shipped_occurrences
 from moldesign.rewards.entry import NoParameters
 from moldesign.rewards.rings import ENTRIES, RareRingSystemsParameters, rare_ring_systems, ring_rarity
 
@@ -22,7 +22,7 @@ def test_rare_ring_systems_are_counted() -> None:
 
 
 def test_the_limit_is_the_number_of_molecules() -> None:
-    known = shipped_counts()
+    known = shipped_occurrences("ring_systems")
     seldom = next(system for system, molecules in known.counts.items() if molecules == 3)
     for min_count, expected in ((1, 0), (3, 0), (4, 1)):
         reward = rare_ring_systems(RareRingSystemsParameters(min_count=min_count))
@@ -30,7 +30,7 @@ def test_the_limit_is_the_number_of_molecules() -> None:
 
 
 def test_rarity_is_that_of_the_rarest() -> None:
-    known = shipped_counts()
+    known = shipped_occurrences("ring_systems")
     seldom = next(system for system, molecules in known.counts.items() if molecules == 9)
     mols = [read(smiles) for smiles in (ABSURD, seldom, f"{seldom}.c1ccccc1", "c1ccccc1", "CCO")]
     expected = [0, 1, 1, math.log10(1 + known["c1ccccc1"]), math.log10(1 + 523_035)]

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from moldesign.chem.molecules import read
+from moldesign.language.corpus import load
 from moldesign.rewards.objective import Objective
-from moldesign.search.chemistry import is_sound, strict
+from moldesign.search.chemistry import has_known_rings, is_known, is_sound, strict
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,30 @@ from moldesign.search.chemistry import is_sound, strict
     ],
 )
 def test_what_is_sound(smiles: str, sound: bool) -> None:
-    assert is_sound(smiles) is sound
+    assert is_sound(read(smiles)) is sound
+
+
+@pytest.mark.parametrize(
+    ("smiles", "rings", "known"),
+    [
+        ("CC(=O)Nc1ccc(C)cc1", True, True),
+        ("CCS(=O)(=O)N1CCOCC1", True, True),
+        ("C[NH+](C)CCc1ccccc1", True, True),  # charges that protons explain are none
+        ("O=[N+]([O-])c1ccccc1", True, True),  # an alert is no stranger
+        ("CCOOOCC", True, False),
+        ("CC(=O)N(CCl)C1=CC(O)N1c1ccccc1", False, False),
+        ("C1CC1=C1CC2CC3CC1C23", False, False),
+        ("c1ccc2oosc2c1", False, False),
+    ],
+)
+def test_what_is_known(smiles: str, rings: bool, known: bool) -> None:
+    assert has_known_rings(read(smiles)) is rings
+    assert is_known(read(smiles)) is known
+
+
+def test_nearly_all_that_is_known_chemistry_is_known() -> None:
+    molecules = [read(smiles) for smiles in load("zinc250k")[::500]]
+    assert np.mean([is_known(mol) for mol in molecules]) > 0.95
 
 
 def table(**filters: Any) -> Objective:

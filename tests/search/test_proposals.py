@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from moldesign.language.tokenizer import tokenize
 from moldesign.policy.checkpoint import load_policy
 from moldesign.policy.policy import Policy
 from moldesign.rewards.oracle import Evaluation
-from moldesign.search.chemistry import is_sound
+from moldesign.search.chemistry import is_known, is_sound
 from moldesign.search.choices import ORIGINS, Acquisition
 from moldesign.search.operators import OPERATORS
 from moldesign.search.proposals import Plan, Proposal, Proposals
@@ -56,7 +57,7 @@ def searched(proposals: Proposals, steps: int, n: int = 16) -> list[Proposal]:
 
 
 def test_each_molecule_is_proposed_once_and_as_it_was_written(policy: Policy) -> None:
-    found = searched(Proposals(PLAN, policy, seed=0), 12)
+    found = searched(Proposals(PLAN, policy, policy, seed=0), 12)
     assert len({one.smiles for one in found}) == len(found)
     assert all(canonical(one.text) == one.smiles for one in found)
     assert all(policy.tokenizer.knows(one.text) for one in found)
@@ -65,14 +66,14 @@ def test_each_molecule_is_proposed_once_and_as_it_was_written(policy: Policy) ->
 
 def test_some_of_each_batch_is_what_the_policy_wants(policy: Policy) -> None:
     # A surrogate that prefers anything else.
-    proposals = Proposals(replace(PLAN, acquisition="greedy"), policy, seed=0)
+    proposals = Proposals(replace(PLAN, acquisition="greedy"), policy, policy, seed=0)
     searched(proposals, 6)
     origins = Counter(one.origin for one in proposals.propose(16))
     assert origins["policy"] >= 4
 
 
 def test_what_has_failed_is_not_proposed_again(policy: Policy) -> None:
-    proposals = Proposals(PLAN, policy, seed=0)
+    proposals = Proposals(PLAN, policy, policy, seed=0)
     first = proposals.propose(16)
     failed = [Evaluation(one.smiles, "failed", np.nan, reason="no value") for one in first[:4]]
     unpaid = [Evaluation(one.smiles, "unpaid", np.nan) for one in first[4:5]]
@@ -83,9 +84,8 @@ def test_what_has_failed_is_not_proposed_again(policy: Policy) -> None:
 
 
 def test_beginnings_are_those_of_good_molecules(policy: Policy) -> None:
-    proposals = Proposals(
-        replace(PLAN, operators={"prefix": None}, acquisition=None, pool=60), policy, seed=0
-    )
+    plan = replace(PLAN, operators={"prefix": None}, acquisition=None, pool=60)
+    proposals = Proposals(plan, policy, policy, seed=0)
     # Only one molecule is worth going on from: each of its texts begins in one of few ways.
     proposals.archive.add("NCCCCCCCCO", 1.0)
     for text in ("CC", "CCC", "CCCC"):
@@ -103,7 +103,7 @@ def test_the_search_finds_more_than_the_policy_writes(policy: Policy) -> None:
         "no surrogate": replace(PLAN, acquisition=None),
         "policy": replace(PLAN, operators={"policy": None}, acquisition=None),
     }.items():
-        runs = [searched(Proposals(plan, policy, seed), 12) for seed in range(2)]
+        runs = [searched(Proposals(plan, policy, policy, seed), 12) for seed in range(2)]
         best = [np.sort([score(one) for one in found])[-10:].mean() for found in runs]
         means[name] = np.mean(best)
     assert means["search"] > means["no surrogate"] > means["policy"]
@@ -115,7 +115,7 @@ def test_a_search_goes_on_from_its_state(policy: Policy, acquisition: Acquisitio
     plan = replace(
         PLAN, acquisition=acquisition, points=60, generations=2, properties=0.75, targets="both", patience=20
     )
-    whole, other = Proposals(plan, policy, seed=3), Proposals(plan, policy, seed=3)
+    whole, other = Proposals(plan, policy, policy, seed=3), Proposals(plan, policy, policy, seed=3)
     searched(whole, 7)
     under_way = whole.propose(16)
     other.restore(whole.state())
@@ -129,7 +129,7 @@ def test_breeding_from_what_is_wanted_finds_more(policy: Policy) -> None:
     means = {}
     for generations in (0, 3):
         plan = replace(PLAN, generations=generations, operators=dict.fromkeys(OPERATORS), pool=60)
-        runs = [searched(Proposals(plan, policy, seed), 8) for seed in range(4)]
+        runs = [searched(Proposals(plan, policy, policy, seed), 8) for seed in range(4)]
         means[generations] = np.mean([np.sort([score(one) for one in found])[-10:].mean() for found in runs])
     assert means[3] > means[0] + 0.02
 
@@ -141,16 +141,53 @@ def test_generations_go_towards_what_is_wanted_where_that_means_something(
     plan = replace(PLAN, acquisition=acquisition, pool=40, operators={"edit": None})
     found = []
     for generations in (0, 2):
-        proposals = Proposals(replace(plan, generations=generations), policy, seed=0)
-        proposals.take_in(evaluations(Proposals(plan, policy, seed=0).propose(16)))
+        proposals = Proposals(replace(plan, generations=generations), policy, policy, seed=0)
+        proposals.take_in(evaluations(Proposals(plan, policy, policy, seed=0).propose(16)))
         found.append([one.smiles for one in proposals.propose(12)])
     assert (found[0] != found[1]) is bred
 
 
 def test_strict_chemistry_is_proposed_alone(policy: Policy) -> None:
     # Of what this prior writes next to nothing is sound but chains without N-N, N-O and the like.
-    found = searched(Proposals(replace(PLAN, strict=True), policy, seed=0), 5, n=6)
+    found = searched(Proposals(replace(PLAN, chemistry="strict"), policy, policy, seed=0), 5, n=6)
     assert len(found) >= 15
-    assert all(is_sound(one.smiles) for one in found)
-    anything = searched(Proposals(PLAN, policy, seed=0), 2)
-    assert not all(is_sound(one.smiles) for one in anything)
+    assert all(is_sound(one.mol) for one in found)
+    anything = searched(Proposals(PLAN, policy, policy, seed=0), 2)
+    assert not all(is_sound(one.mol) for one in anything)
+
+
+def test_unknown_chemistry_is_not_proposed(policy: Policy) -> None:
+    found = searched(Proposals(replace(PLAN, chemistry="known"), policy, policy, seed=0), 4)
+    assert len(found) > 30
+    assert all(is_known(one.mol) for one in found)
+    anything = searched(Proposals(PLAN, policy, policy, seed=0), 4)
+    assert not all(is_known(one.mol) for one in anything)
+
+
+def test_while_all_scores_are_alike_the_prior_writes(policy: Policy) -> None:
+    silent = Policy(policy.network, policy.tokenizer)
+    proposals = Proposals(PLAN, silent, policy, seed=0)
+    for _ in range(3):
+        batch = proposals.propose(16)
+        assert {(one.origin, one.screened) for one in batch} == {("policy", False)}
+        proposals.take_in([Evaluation(one.smiles, "scored", 0.0) for one in batch])
+    proposals.take_in([Evaluation("CCCCCCCO", "scored", 0.3)])
+    assert any(one.screened for one in proposals.propose(16))
+
+
+def test_an_island_begins_with_what_the_prior_writes(policy: Policy) -> None:
+    class Unused(Policy):
+        def draw(self, *arguments: object, **others: object) -> Never:
+            raise AssertionError("the agent has learnt to write what was found elsewhere")
+
+    agent = Unused(policy.network, policy.tokenizer)
+    proposals = Proposals(replace(PLAN, patience=20), agent, policy, seed=0)
+    proposals.archive.add("CCN", 0.9)
+    proposals.archive.add("CCO", 0.1)
+    proposals.islands.members = set()
+    founders = searched(proposals, 4)
+    assert not any(one.screened for one in founders)
+    assert "CCN" not in (members := proposals.islands.members or set())
+    assert len(members) >= 50
+    later = proposals.propose(16)
+    assert any(one.screened for one in later)
