@@ -34,6 +34,8 @@ CALLS = 10_000
 #: The prior of the benchmark's own REINVENT is one of these molecules too.
 PRIOR = "zinc250k"
 TOPS = (1, 10, 100)
+#: Mean score of the ten best at which a run ends: no task gives more than 1.
+_PERFECT = 1 - 1e-9
 
 _ALL = "policy,prefix,crossover,recombination,graft,edit"
 #: What `efficient` is without one of its ingredients: settings in place of its own.
@@ -117,7 +119,9 @@ class PmoRun:
             prior=self.prior,
             budget=self.calls,
             seed=self.seed,
-            export={"nearest_for": 0},
+            # Nothing is better: the ten best stay as they are, and so does the curve.
+            target=_PERFECT,
+            export={"nearest_for": 0, "best": max(TOPS)},
             **settings,
         )
         seconds = time.monotonic() - started

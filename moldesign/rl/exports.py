@@ -57,16 +57,24 @@ class Exports:
         return table
 
     def candidates(
-        self, ledger: pd.DataFrame, *, sdf: bool = False, nearest_for: int | None = NEAREST_FOR
+        self,
+        ledger: pd.DataFrame,
+        *,
+        sdf: bool = False,
+        nearest_for: int | None = NEAREST_FOR,
+        best: int | None = None,
     ) -> pd.DataFrame:
         """Every scored molecule of a ledger, best first (docs/candidates.md), and its learning curve.
 
         Args:
             sdf: write candidates.sdf too.
             nearest_for: how many of the best get their nearest training molecule; None for all.
+            best: how many of the best there are rows of; None for all.
         """
         lasting = self.directory.lasting
         ranked = best_first(ledger)
+        front = self._on_front(ranked)
+        ranked, front = ranked[:best], None if front is None else front[:best]
         smiles = ranked["smiles"].tolist()
         kept = Kept(nearest_for, drawings=sdf and lasting)
         table = candidates_table(
@@ -74,7 +82,7 @@ class Exports:
             self.objective.labels,
             agent_nll=self.agent.nll(smiles),
             prior_nll=self.prior.nll(smiles),
-            front=self._on_front(ranked),
+            front=front,
             kept=kept,
         )
         if lasting:

@@ -41,7 +41,7 @@ def optimize(
         out: the run directory to make; None keeps the tables in memory and writes no files.
         progress: True for a line on stderr now and then, or a callable that gets each step's report.
         should_stop: asked once a step; True ends the run, everything found so far exported.
-        export: options of `Exports.candidates` (sdf, nearest_for).
+        export: options of `Exports.candidates` (sdf, nearest_for, best).
         clock: a Timeline(PHASES) of one's own, to look at while the loop runs.
         preset: settings that belong together, by name (`moldesign.rl.presets`).
         settings: the fields of OptimizeSettings, which go before those of the preset: budget, seed,

@@ -186,6 +186,13 @@ def test_the_end_of_a_run_tells_why_there_is_no_nearest_molecule(
     assert "does not say what it was trained on" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
+def test_so_many_of_the_best_are_candidates(small_prior: Path) -> None:
+    whole, _ = small_run(small_prior)
+    some, _ = small_run(small_prior, export={**QUICK, "best": 7})
+    assert len(some.ledger) == 60
+    pd.testing.assert_frame_equal(some.candidates, whole.candidates.head(7))
+
+
 def test_without_a_folder_nothing_is_written(
     small_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
