@@ -184,7 +184,10 @@ def pmo(
     seeds: Annotated[str, typer.Option("--seeds", help="Between commas.")] = "0",
     preset: Annotated[
         str,
-        typer.Option("--preset", help="Some of efficient,reinvent,genetic-gfn,gp-bo, or ablations, designs."),
+        typer.Option(
+            "--preset",
+            help="efficient,reinvent,genetic-gfn,gp-bo,ablations,designs,chemistries: any.",
+        ),
     ] = "efficient",
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Runs at a time.")] = 1,
     calls: Annotated[int, typer.Option("--calls", min=1, help="Oracle calls of a run.")] = 10_000,
@@ -198,7 +201,8 @@ def pmo(
 
     Example: moldesign benchmark pmo --tasks zaleplon_mpo --calls 300 -o pmo
     """
-    from moldesign.benchmarks.pmo import check_settings, read_runs, runs_of, summarise
+    from moldesign.benchmarks.pmo import CALLS, check_settings, read_runs, runs_of, summarise
+    from moldesign.benchmarks.published import METHODS
     from moldesign.benchmarks.results import write_result_of
     from moldesign.benchmarks.runs import perform
 
@@ -215,20 +219,26 @@ def pmo(
     if json_line:
         typer.echo(json.dumps(rows))
     else:
-        _show_sums(rows)
+        # What others have is of 10,000 calls.
+        _show_sums(rows, beside=METHODS if calls == CALLS else ())
     if failures:
         raise typer.Exit(1)
 
 
-def _show_sums(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A column a preset: AUC top-10 of each task, and their sum."""
-    table = Table("task", *(row["preset"] for row in rows))
+def _show_sums(rows: Sequence[Mapping[str, Any]], beside: Sequence[str]) -> None:
+    """A column a preset: AUC top-10 of each task, and their sum; and what others have published."""
+    from moldesign.benchmarks.published import METHODS, PUBLISHED
+
+    tasks = [*dict.fromkeys(task for row in rows for task in row["tasks"])]
+    others = {name: {task: PUBLISHED[task][METHODS.index(name)] for task in tasks} for name in beside}
+    table = Table("task", *(row["preset"] for row in rows), *(f"{name}, published" for name in others))
     for column in table.columns[1:]:
         column.justify = "right"
-    for task in dict.fromkeys(task for row in rows for task in row["tasks"]):
-        table.add_row(task, *(f"{row['tasks'][task]:.3f}" if task in row["tasks"] else "" for row in rows))
+    columns = [*(row["tasks"] for row in rows), *others.values()]
+    for task in tasks:
+        table.add_row(task, *(f"{column[task]:.3f}" if task in column else "" for column in columns))
     table.add_section()
-    table.add_row("sum", *(f"{row['sum']:.3f}" for row in rows))
+    table.add_row("sum", *(f"{sum(column.values()):.3f}" for column in columns))
     table.add_row("minutes a run", *(f"{row['minutes']:.1f}" for row in rows))
     Console().print(table)
 

@@ -52,7 +52,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-graft": {"operators": _ALL.replace("graft,", "")},
     "no-edit": {"operators": _ALL.replace(",edit", "")},
     "no-bandit": {"operators": ",".join(f"{name}:1" for name in _ALL.split(","))},
-    "any-chemistry": {"chemistry": "any"},
     "no-unscreened": {"unscreened": 0.0},
     "no-boldness": {"boldness": 1.0},
     "no-islands": {"island_after": 0},
@@ -64,10 +63,16 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 #: What `efficient` is when its surrogate chooses by something else, which matters most where calls are few.
 DESIGNS: dict[str, dict[str, Any]] = {name: {"acquisition": name} for name in ACQUISITIONS}
+#: What `efficient` is when it proposes whatever is a molecule, and when it shuns alerts too.
+CHEMISTRIES: dict[str, dict[str, Any]] = {
+    "any-chemistry": {"chemistry": "any"},
+    "strict-chemistry": {"chemistry": "strict"},
+}
 #: Names of several rows.
 GROUPS: dict[str, list[str]] = {
     "ablations": ["efficient", *(f"efficient/{name}" for name in ABLATIONS)],
     "designs": [f"efficient/{name}" for name in DESIGNS],
+    "chemistries": ["efficient", *(f"efficient/{name}" for name in CHEMISTRIES)],
 }
 
 
@@ -78,7 +83,7 @@ def settings_of_row(name: str) -> dict[str, Any]:
         UsageError: there is none of that name; the nearest is named.
     """
     preset, slash, variant = name.partition("/")
-    variants = {**ABLATIONS, **DESIGNS}
+    variants = {**ABLATIONS, **DESIGNS, **CHEMISTRIES}
     if slash and (preset != "efficient" or variant not in variants):
         known = [f"efficient/{one}" for one in variants]
         raise UsageError(f"no preset '{name}'{nearest(name, known)}; there are {', '.join(known)}")

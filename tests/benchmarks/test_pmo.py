@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from moldesign.benchmarks.pmo import (
     ABLATIONS,
+    CALLS,
     TASKS,
     TUNING,
     PmoRun,
@@ -18,6 +20,7 @@ from moldesign.benchmarks.pmo import (
     settings_of_row,
     summarise,
 )
+from moldesign.benchmarks.published import METHODS, PUBLISHED
 from moldesign.benchmarks.quality import quality
 from moldesign.benchmarks.runs import auc
 from moldesign.errors import UsageError
@@ -74,6 +77,13 @@ def test_a_design_is_the_preset_with_another_choice() -> None:
     assert chosen == {*ACQUISITIONS}
 
 
+def test_what_others_have_is_of_every_task_and_adds_up() -> None:
+    assert PUBLISHED.keys() == {*TASKS}
+    sums = [sum(values[i] for values in PUBLISHED.values()) for i in range(len(METHODS))]
+    # As their papers have them.
+    assert sums == pytest.approx([15.185, 16.213, 16.303, 16.664, 16.676], abs=0.003)
+
+
 def test_sums_are_over_tasks_of_means_over_seeds() -> None:
     def run(task: str, seed: int, value: float) -> dict[str, object]:
         return {"preset": "efficient", "task": task, "seed": seed, "auc_top10": value, "seconds": 60.0}
@@ -116,6 +126,19 @@ def test_a_run_is_measured_and_kept(small_prior: Path, tmp_path: Path) -> None:
     )
     assert longer.returncode == 2
     assert "qed-0.json: a run with budget 40, not 80; remove it" in longer.stderr
+    # A whole run stands beside what others have published.
+    whole = PmoRun("qed", "efficient", 0, CALLS, str(small_prior)).path(tmp_path / "whole")
+    whole.parent.mkdir(parents=True)
+    whole.write_text(json.dumps({**figures, "budget": CALLS, "auc_top10": 0.95}))
+    shown = subprocess.run(
+        [*command[:5], "--tasks", "qed", "--prior", str(small_prior), "-o", str(whole.parents[1])],
+        capture_output=True, text=True, check=True, timeout=200, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert "Genetic GFN, published" in shown.stdout
+    line = next(line for line in shown.stdout.splitlines() if "qed" in line)
+    assert [word for word in line.split() if word[0].isdigit()] == [
+        "0.950", "0.941", "0.942", "0.947", "0.940", "0.942",
+    ]  # fmt: skip
     run.path(tmp_path).write_text("{}")
     refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert refused.returncode == 3
