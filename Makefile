@@ -16,7 +16,7 @@ READY := $(VENV)/.installed
 LAYOUT := .cache/layout
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-reliability bench-pmo bench-gpu pmo-classifiers audit tables reference format layout lint-docker prove-docker constraints clean
+.PHONY: help install demo test fuzz check bench-demo bench-priors bench-optimizers bench-rewards bench-fronts bench-estimators bench-learning bench-speed bench-scaling bench-reliability bench-pmo bench-proposals bench-gpu pmo-classifiers audit tables reference format layout lint-docker prove-docker constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ pmo-classifiers: ## Convert the classifiers of drd2, gsk3b and jnk3 for the benc
 
 bench-pmo: $(READY) ## Sample efficiency: PMO's tasks with each preset, into docs/results/pmo (hours)
 	$(BIN)/moldesign benchmark pmo --tasks all --seeds 0 --jobs 2 --preset efficient --out docs/results/pmo
+
+bench-proposals: $(READY) ## Molecules a second of each operator of a search, into docs/results/proposals.json (5 minutes)
+	$(BIN)/python -m moldesign.benchmarks.proposals --out docs/results/proposals.json
 
 bench-gpu: $(READY) ## Speed on the first CUDA device, into docs/results/gpu.json (10 minutes)
 	$(BIN)/moldesign benchmark gpu --output docs/results/gpu.json --force
