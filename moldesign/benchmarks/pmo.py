@@ -42,7 +42,8 @@ _ALL = "policy,prefix,crossover,recombination,graft,edit"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no-surrogate": {"acquisition": "none"},
     "no-generations": {"generations": 0},
-    "no-properties": {"surrogate_properties": 0.0},
+    "no-properties": {"surrogate_properties": "0"},
+    "properties-always": {"surrogate_properties": "0.75"},
     "no-ranks": {"surrogate_targets": "scores"},
     "no-learning": {"learning_rate": 1e-12, "replay_rounds": 0},
     "no-policy": {"operators": "crossover,recombination,graft,edit"},

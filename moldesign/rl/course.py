@@ -22,7 +22,7 @@ from moldesign.rl.preferences import Preference
 from moldesign.rl.run import Run
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.rl.steps import Watch
-from moldesign.search.choices import Acquisition, SurrogateKind, operator_shares
+from moldesign.search.choices import Acquisition, SurrogateKind, operator_shares, property_shares
 from moldesign.search.proposals import Plan, Proposals
 
 #: Molecules of a batch that grows, at first.
@@ -199,7 +199,7 @@ def _plan(settings: OptimizeSettings) -> Plan:
         generations=settings.generations,
         family=settings.family_size,
         patience=settings.island_after,
-        properties=settings.surrogate_properties,
+        properties=property_shares(settings.surrogate_properties),
         targets=settings.surrogate_targets,
         max_length=settings.max_length,
         temperature=settings.temperature,

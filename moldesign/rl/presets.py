@@ -64,7 +64,7 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
             "generations": 4,
             "acquisition": "ucb",
             "unscreened": 0.0,
-            "surrogate_properties": 0.0,
+            "surrogate_properties": "0",
             "surrogate_targets": "scores",
             "replay_size": 0,
             "diversity": False,

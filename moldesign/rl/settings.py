@@ -9,7 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from moldesign.errors import UsageError, nearest
 from moldesign.rl.choices import BASELINES, ESTIMATORS, IMPORTANCE, SOME
-from moldesign.search.choices import ACQUISITIONS, SURROGATE_KINDS, Chemistry, operator_shares
+from moldesign.search.choices import (
+    ACQUISITIONS,
+    SURROGATE_KINDS,
+    Chemistry,
+    operator_shares,
+    property_shares,
+)
 from moldesign.settings import build
 
 _DEFAULT_BUDGET = 10_000
@@ -153,8 +159,8 @@ class OptimizeSettings(BaseModel):
     fingerprints: str = Field(
         "ecfp4", description="What the surrogate sees of molecules, in a list like ecfp6,fcfp4."
     )
-    surrogate_properties: float = Field(
-        0.75, ge=0, le=1, description="What size, polarity and composition have of its kernel."
+    surrogate_properties: str = Field(
+        "0,0.75", description="What size and polarity have of its kernel; one kernel each of a list."
     )
     surrogate_targets: Literal["scores", "ranks", "both"] = Field(
         "both", description="What of the scores the surrogate looks at."
@@ -215,6 +221,11 @@ class OptimizeSettings(BaseModel):
     @classmethod
     def _known_fingerprints(cls, names: str) -> str:
         return _some_of(names, SURROGATE_KINDS)
+
+    @field_validator("surrogate_properties", mode="before")
+    @classmethod
+    def _known_shares(cls, shares: Any) -> str:
+        return ",".join(f"{share:g}" for share in property_shares(str(shares)))
 
     @field_validator("importance")
     @classmethod

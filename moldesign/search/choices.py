@@ -49,6 +49,21 @@ def _share(text: str) -> float:
     return share
 
 
+def property_shares(text: str) -> tuple[float, ...]:
+    """The numbers of a list like `0,0.75`, each what properties have of a kernel of their own.
+
+    Raises:
+        ValueError: one that is no number from 0 to 1, or one twice.
+    """
+    try:
+        shares = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 <= share <= 1 for share in shares) or len({*shares}) < len(shares):
+        raise ValueError("should be different numbers from 0 to 1, such as 0.75 or 0,0.75")
+    return shares
+
+
 #: - greedy: the largest mean;
 #: - ucb: mean + beta sd, with another beta for each choice, so that a batch holds sure and bold ones;
 #: - improvement: expected improvement on the best so far;

@@ -65,7 +65,7 @@ class Plan:
     points: int
     max_length: int
     generations: int = 0
-    properties: float = 0.0
+    properties: tuple[float, ...] = (0.0,)
     targets: Targets = "scores"
     family: int = 0
     boldness: float = 1.0
@@ -94,7 +94,7 @@ class Candidates:
     """Proposals as a surrogate sees them.
 
     Attributes:
-        seen: what each of its processes sees of them.
+        seen: their `features`.
     """
 
     def __init__(

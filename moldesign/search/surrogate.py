@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,35 +103,42 @@ def _factor(covariance: Tensor) -> Tensor:
 
 
 class Surrogate:
-    """Processes over several kinds of features, each trusted as far as it has foretold scores of late.
+    """Processes over several kernels, each trusted as far as it has foretold scores of late.
 
     Attributes:
         smiles, scores: its points, in the order in which they came.
-        trust: (kinds,) weights of the processes, which sum to 1.
+        trust: (processes,) their weights, which sum to 1.
 
     Args:
-        properties: what these have of the kernels; see `kernel`.
+        kinds: of fingerprints. properties: what these have of a kernel, see `kernel`: there is a process for
+            each with each kind.
         targets: what of the scores it looks at; see `Targets`.
         most: points beyond which it forgets; a quarter of them stay of the best, and a quarter of the others
             by chance.
     """
 
     def __init__(
-        self, kinds: Sequence[Kind], *, most: int, properties: float = 0.0, targets: Targets = "scores"
+        self,
+        kinds: Sequence[Kind],
+        *,
+        most: int,
+        properties: Sequence[float] = (0.0,),
+        targets: Targets = "scores",
     ) -> None:
-        self.processes = [Process(kind, properties) for kind in kinds]
+        self._kinds, self._kernels = tuple(kinds), len(properties)
+        self.processes = [Process(kind, share) for kind in kinds for share in properties]
         self.most, self.kind_of_targets = most, targets
         self.smiles: list[str] = []
         self.scores: list[float] = []
         self._blocks: list[int] = []
-        self._evidence = torch.zeros(len(kinds))
+        self._evidence = torch.zeros(len(self.processes))
 
     def __len__(self) -> int:
         return len(self.smiles)
 
     @property
     def trust(self) -> Tensor:
-        """(kinds,) weights of the processes, which sum to 1."""
+        """(processes,) their weights, which sum to 1."""
         return torch.softmax(self._evidence, 0)
 
     def add(
@@ -152,8 +159,8 @@ class Surrogate:
             self._forget(generator)
 
     def features(self, mols: Sequence[Mol]) -> list[Features]:
-        """What each process sees of molecules."""
-        return [features(mols, process.kind) for process in self.processes]
+        """What there is to see of molecules: of each kind of fingerprints, with the properties."""
+        return [features(mols, kind) for kind in self._kinds]
 
     def expect(self, seen: Sequence[Features], *, covariance: bool = False) -> Posterior:
         """What it expects of molecules: the mean and the deviation of the mixture of its processes.
@@ -163,10 +170,7 @@ class Surrogate:
             covariance: whether that of the molecules is wanted too: of the process trusted most.
         """
         targets = self.targets()
-        each = [
-            process.expect(rows, targets, covariance=covariance)
-            for process, rows in zip(self.processes, seen, strict=True)
-        ]
+        each = [process.expect(rows, targets, covariance=covariance) for process, rows in self._each(seen)]
         trust = self.trust
         means, variances = torch.stack([one.mean for one in each]), torch.stack([one.sd**2 for one in each])
         mean = trust @ means
@@ -201,8 +205,13 @@ class Surrogate:
             first += size
         self._evidence = state["evidence"].clone()
 
+    def _each(self, seen: Sequence[Features]) -> Iterator[tuple[Process, Features]]:
+        """The processes, each with what it sees."""
+        for i, process in enumerate(self.processes):
+            yield process, seen[i // self._kernels]
+
     def _take(self, rows: Sequence[Features], smiles: Sequence[str], scores: Sequence[float]) -> None:
-        for process, own in zip(self.processes, rows, strict=True):
+        for process, own in self._each(rows):
             process.add(own)
         self.smiles.extend(smiles)
         self.scores.extend(scores)
@@ -213,7 +222,7 @@ class Surrogate:
         targets = self.targets()
         # After scores all alike any other is a thousand deviations away, which says nothing of the features.
         wanted = self._of_targets(torch.tensor(scores, dtype=torch.float32)).clamp(-_FAR, _FAR)
-        for i, (process, own) in enumerate(zip(self.processes, rows, strict=True)):
+        for i, (process, own) in enumerate(self._each(rows)):
             found = process.expect(own, targets)
             variance = found.sd**2 + NOISE
             log_density = -0.5 * ((wanted - found.mean) ** 2 / variance + (2 * math.pi * variance).log())
@@ -233,7 +242,7 @@ class Surrogate:
         quarter = self.most // 4
         others = generator.choice(order[quarter:], quarter, replace=False)
         keep = np.sort(np.concatenate([order[:quarter], others]))
-        rows = [process.rows.rows(torch.from_numpy(keep)) for process in self.processes]
+        rows = [process.rows.rows(torch.from_numpy(keep)) for process in self.processes[:: self._kernels]]
         smiles, scores = [self.smiles[i] for i in keep], [self.scores[i] for i in keep]
         self.processes = [Process(process.kind, process.properties) for process in self.processes]
         self.smiles, self.scores, self._blocks = [], [], []

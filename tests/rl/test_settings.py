@@ -37,6 +37,9 @@ def test_a_run_without_a_limit_gets_a_budget() -> None:
         ({"operators": "policy:1,edit"}, "setting 'operators': .*a share to some"),
         ({"operators": "policy:1,edit:-1"}, r"setting 'operators': .*no positive number \(-1\)"),
         ({"acquisition": "usb"}, "setting 'acquisition': .*one of none, greedy, ucb"),
+        ({"surrogate_properties": "0,1.5"}, "setting 'surrogate_properties': .*numbers from 0 to 1"),
+        ({"surrogate_properties": "0,0.0"}, "setting 'surrogate_properties': .*different numbers"),
+        ({"surrogate_properties": "much"}, "setting 'surrogate_properties': .*such as 0.75 or 0,0.75"),
         ({"fingerprints": "ecfp4,maccs"}, "setting 'fingerprints': .*one of ecfp4"),
     ],
 )

@@ -113,7 +113,13 @@ def test_the_search_finds_more_than_the_policy_writes(policy: Policy) -> None:
 @pytest.mark.parametrize("acquisition", ["ucb", "thompson", "information", None])
 def test_a_search_goes_on_from_its_state(policy: Policy, acquisition: Acquisition | None) -> None:
     plan = replace(
-        PLAN, acquisition=acquisition, points=60, generations=2, properties=0.75, targets="both", patience=20
+        PLAN,
+        acquisition=acquisition,
+        points=60,
+        generations=2,
+        properties=(0.0, 0.75),
+        targets="both",
+        patience=20,
     )
     whole, other = Proposals(plan, policy, policy, seed=3), Proposals(plan, policy, policy, seed=3)
     searched(whole, 7)

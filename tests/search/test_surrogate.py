@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from moldesign.assets import corpus_path
 from moldesign.chem.fingerprints import Kind, fingerprint
@@ -42,7 +43,7 @@ def filled(
     most: int = 4000,
     block: int = 50,
     kinds: Sequence[Kind] = ("ecfp4",),
-    properties: float = 0.0,
+    properties: Sequence[float] = (0.0,),
     targets: Targets = "scores",
 ) -> Surrogate:
     surrogate = Surrogate(kinds, most=most, properties=properties, targets=targets)
@@ -104,11 +105,15 @@ def test_scores_all_alike_are_expected_again(molecules: list[str]) -> None:
     assert bool((expected.sd > 0).all())
 
 
-def test_trust_goes_to_features_that_foretell(molecules: list[str]) -> None:
-    # Scores that are a sample of the process over torsions.
-    rows = features(mols_of(molecules), "topological_torsion").bits
+def sample(rows: Tensor) -> list[float]:
+    """Scores of molecules that are a sample of the process over their features."""
     factor = torch.linalg.cholesky(tanimoto(rows, rows).double() + 1e-6 * torch.eye(len(rows)))
-    scores = (factor @ torch.from_numpy(np.random.default_rng(5).standard_normal(len(rows)))).tolist()
+    drawn = factor @ torch.from_numpy(np.random.default_rng(5).standard_normal(len(rows)))
+    return [*map(float, drawn)]
+
+
+def test_trust_goes_to_features_that_foretell(molecules: list[str]) -> None:
+    scores = sample(features(mols_of(molecules), "topological_torsion").bits)
     surrogate = Surrogate(["atom_pair", "topological_torsion"], most=4000)
     for first in range(0, 400, 50):
         part = molecules[first : first + 50]
@@ -130,9 +135,9 @@ def test_of_many_points_the_best_stay(molecules: list[str]) -> None:
 @pytest.mark.parametrize("most", [4000, 120])
 def test_a_state_is_gone_back_to_to_the_bit(molecules: list[str], most: int) -> None:
     scores = likeness(molecules, molecules[300])
-    whole = filled(molecules[:250], scores[:250], most=most, kinds=KINDS)
+    whole = filled(molecules[:250], scores[:250], most=most, kinds=KINDS, properties=(0.0, 0.5))
     state: dict[str, Any] = whole.state()
-    other = Surrogate(KINDS, most=most)
+    other = Surrogate(KINDS, most=most, properties=(0.0, 0.5))
     other.restore(state, reread)
     for surrogate in (whole, other):
         surrogate.add(
@@ -176,9 +181,18 @@ def test_what_depends_on_properties_is_foretold_by_properties(molecules: list[st
     scores = [abs(mol.GetRingInfo().NumRings() - 2.0) for mol in mols_of(molecules)]
     errors = {}
     for share in (0.0, 0.75):
-        surrogate = filled(molecules[:250], scores[:250], properties=share)
+        surrogate = filled(molecules[:250], scores[:250], properties=(share,))
         errors[share] = -np.corrcoef(expected_of(surrogate, molecules[250:]).mean.numpy(), scores[250:])[0, 1]
     assert errors[0.75] < errors[0.0] - 0.1
+
+
+def test_trust_goes_to_the_kernel_that_foretells(molecules: list[str]) -> None:
+    of_properties = [abs(mol.GetRingInfo().NumRings() - 2.0) for mol in mols_of(molecules)]
+    of_features = sample(features(mols_of(molecules), "ecfp4").bits)
+    for scores, trusted in ((of_properties, 1), (of_features, 0)):
+        surrogate = filled(molecules, scores, properties=(0.0, 0.75))
+        assert [process.properties for process in surrogate.processes] == [0.0, 0.75]
+        assert int(surrogate.trust.argmax()) == trusted
 
 
 def test_ranks_are_targets_as_normal_quantiles(molecules: list[str]) -> None:
