@@ -120,6 +120,9 @@ def test_stored_trajectories_are_drawn_evenly() -> None:
         ({"pool_size": 9, "unscreened": 0.5, "replay_batch": 3}, ["pool_size", "replay_batch", "unscreened"]),
         ({"operators": "edit", "pool_size": 99, "unscreened": 0.5}, ["unscreened"]),
         ({"acquisition": "ucb", "pool_size": 99, "unscreened": 0.5}, []),
+        ({"chemistry": "known"}, ["chemistry"]),
+        ({"chemistry": "known", "operators": "edit"}, []),
+        ({"chemistry": "strict"}, []),
     ],
 )
 def test_what_changes_nothing_is_named(values: dict[str, Any], idle: list[str]) -> None:
