@@ -170,13 +170,16 @@ class Surrogate:
             covariance: whether that of the molecules is wanted too: of the process trusted most.
         """
         targets = self.targets()
-        each = [process.expect(rows, targets, covariance=covariance) for process, rows in self._each(seen)]
         trust = self.trust
+        first = int(trust.argmax())
+        each = [
+            process.expect(rows, targets, covariance=covariance and i == first)
+            for i, (process, rows) in enumerate(self._each(seen))
+        ]
         means, variances = torch.stack([one.mean for one in each]), torch.stack([one.sd**2 for one in each])
         mean = trust @ means
         variance = trust @ (variances + means**2) - mean**2
-        first = each[int(trust.argmax())]
-        return Posterior(mean, variance.clamp(min=1e-12).sqrt(), first.covariance)
+        return Posterior(mean, variance.clamp(min=1e-12).sqrt(), each[first].covariance)
 
     def targets(self) -> Tensor:
         """(n,) what it looks at of the scores of its points, at mean 0 and deviation 1."""
