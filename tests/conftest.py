@@ -33,6 +33,11 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 _SHARES = {"C": 0.50, "N": 0.16, "O": 0.16, "(": 0.03, ")": 0.03, "=": 0.03}
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name what is bytes by its argument: some hold the second in which they were made, as gzip writes it."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def small_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy file that loads at once and writes chains of C, N and O, some of them invalid."""
