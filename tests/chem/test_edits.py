@@ -103,6 +103,15 @@ def test_rings_are_made_of_the_halves_of_two(generator: np.random.Generator) -> 
     assert all(murcko(read(str(child))) for child in children)
 
 
+def test_an_arc_is_cut_at_bonds_of_the_orders_asked_for(generator: np.random.Generator) -> None:
+    cyclohexene = Cuts(read("C1=CCCCC1"))
+    for orders in ((1, 1), (1, 2), (2, 1)):
+        arcs = [arc for _ in range(60) if (arc := cyclohexene.arc(generator, orders)) is not None]
+        assert arcs
+        assert {arc.orders for arc in arcs} == {orders}
+    assert all(cyclohexene.arc(generator, (3, 1)) is None for _ in range(20))
+
+
 def test_a_link_of_a_third_joins_two(generator: np.random.Generator) -> None:
     first, middle, last = (Cuts(read(smiles)) for smiles in ("FC", "ClCOCCl", "BrC"))
     children = {named(recombined([first, middle, last], generator)) for _ in range(100)} - {None}

@@ -24,6 +24,8 @@ from moldesign.chem.rings import ring_systems
         # A hydrogen stands for what was bound singly.
         ("Cn1cccc1", ["c1cc[nH]c1"]),
         ("CP1(=O)OCCO1", ["O=[PH]1OCCO1"]),
+        # As many of them as the atom had bonds, not as many as it usually has.
+        ("CS1(C)CCCC1", ["C1CC[SH2]C1"]),
         # Stereo, isotopes and protons do not make another ring system; a methyl that stays charged does.
         ("C[C@H]1CC[C@@H](F)C1", ["C1CCCC1"]),
         ("[2H]C1C[13CH2]1", ["C1CC1"]),
