@@ -202,7 +202,6 @@ def pmo(
     Example: moldesign benchmark pmo --tasks zaleplon_mpo --calls 300 -o pmo
     """
     from moldesign.benchmarks.pmo import CALLS, check_settings, read_runs, runs_of, summarise
-    from moldesign.benchmarks.published import METHODS
     from moldesign.benchmarks.results import write_result_of
     from moldesign.benchmarks.runs import perform
 
@@ -220,27 +219,34 @@ def pmo(
         typer.echo(json.dumps(rows))
     else:
         # What others have is of 10,000 calls.
-        _show_sums(rows, beside=METHODS if calls == CALLS else ())
+        _show_sums(rows, beside=calls == CALLS)
     if failures:
         raise typer.Exit(1)
 
 
-def _show_sums(rows: Sequence[Mapping[str, Any]], beside: Sequence[str]) -> None:
-    """A column a preset: AUC top-10 of each task, and their sum; and what others have published."""
+def _show_sums(rows: Sequence[Mapping[str, Any]], *, beside: bool) -> None:
+    """A column a preset: AUC top-10 of each task, and their sum; and the best that others have published."""
     from moldesign.benchmarks.published import METHODS, PUBLISHED
 
     tasks = [*dict.fromkeys(task for row in rows for task in row["tasks"])]
-    others = {name: {task: PUBLISHED[task][METHODS.index(name)] for task in tasks} for name in beside}
-    table = Table("task", *(row["preset"] for row in rows), *(f"{name}, published" for name in others))
+    table = Table("task", *(row["preset"] for row in rows), *(["best published"] if beside else []))
     for column in table.columns[1:]:
         column.justify = "right"
-    columns = [*(row["tasks"] for row in rows), *others.values()]
     for task in tasks:
-        table.add_row(task, *(f"{column[task]:.3f}" if task in column else "" for column in columns))
+        value, name = max(zip(PUBLISHED[task], METHODS, strict=True))
+        table.add_row(
+            task,
+            *(f"{row['tasks'][task]:.3f}" if task in row["tasks"] else "" for row in rows),
+            *([f"{value:.3f} {name}"] if beside else []),
+        )
     table.add_section()
-    table.add_row("sum", *(f"{sum(column.values()):.3f}" for column in columns))
+    table.add_row("sum", *(f"{sum(row['tasks'].values()):.3f}" for row in rows))
     table.add_row("minutes a run", *(f"{row['minutes']:.1f}" for row in rows))
     Console().print(table)
+    if beside:
+        sums = [sum(values) for values in zip(*(PUBLISHED[task] for task in tasks), strict=True)]
+        said = ", ".join(f"{name} {value:.3f}" for name, value in zip(METHODS, sums, strict=True))
+        Console().print(f"Published sums of the same tasks: {said}.")
 
 
 def _tell_row(row: Mapping[str, Any]) -> None:

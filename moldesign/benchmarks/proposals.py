@@ -76,7 +76,7 @@ def main() -> None:
     """Measure every operator, with any chemistry and with known chemistry alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--n", type=int, default=3000, help="molecules asked for at a time")
+    parser.add_argument("--n", type=int, default=1000, help="molecules asked for at a time")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)

@@ -31,8 +31,8 @@ def has_known_rings(mol: Mol) -> bool:
 
 
 def is_sound(mol: Mol) -> bool:
-    """Whether no PAINS or BRENK alert matches a molecule and all its ring systems are known."""
-    return has_known_rings(mol) and not alerts.has_alert(mol)
+    """Whether a molecule is known chemistry, and no PAINS or BRENK alert matches it."""
+    return is_known(mol) and not alerts.has_alert(mol)
 
 
 @cache
@@ -42,7 +42,7 @@ def _common_environments() -> frozenset[int]:
 
 
 def strict(objective: Objective) -> Objective:
-    """The objective that is 0 for molecules that are not sound; a filter that it has is not doubled."""
+    """The objective that is 0 for alerts and odd ring systems; a filter that it has is not doubled."""
     there = {
         node.reward
         for node in objective.components

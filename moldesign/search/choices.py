@@ -75,7 +75,7 @@ ACQUISITIONS: tuple[Acquisition, ...] = get_args(Acquisition)
 
 #: - any: whatever is a molecule;
 #: - known: atoms with such neighbours, and ring systems, as the shipped corpora have, or it is not proposed;
-#: - strict: ring systems as they have, and no PAINS or BRENK alert, or it is not proposed and scores 0.
+#: - strict: that, and no PAINS or BRENK alert; what has one, or a ring system that they have not, scores 0.
 Chemistry = Literal["any", "known", "strict"]
 
 #: Kinds of fingerprints that a surrogate can look at: those that count.

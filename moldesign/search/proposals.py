@@ -36,6 +36,8 @@ _PARENTS = 1000
 _WANTED_PARENTS = 300
 #: Where less is in stock, the policy writes until there are about twice as many.
 _LEAST_STOCK = 1000
+#: Where the policy alone proposes it writes so often four times as many as are wanted, at most.
+_ROUNDS = 8
 #: Of the candidates of all generations so many of the most hopeful are compared with one another.
 _SHORTLIST = 512
 
@@ -144,8 +146,7 @@ class Proposals:
         """n molecules to score, none of them proposed before; fewer where no more are found."""
         if len(self.archive) < n or self.islands.founding or self._all_alike:
             # There is nothing to breed from or nothing to foretell by, and whatever comes is among the best.
-            written = (replace(one, screened=False) for one in self._written(4 * n))
-            batch = self._sound(written, n)
+            batch = self._unscreened(n)
         else:
             batch = self._chosen(n)
         self._open |= {one.smiles: one for one in batch}
@@ -236,6 +237,18 @@ class Proposals:
         )
         return [*own, *self._sound((candidates.proposals[i] for i in places), n - len(own))]
 
+    def _unscreened(self, n: int) -> list[Proposal]:
+        """What the policy writes, as it comes."""
+        found: dict[str, Proposal] = {}
+        for _ in range(_ROUNDS):
+            sound = self._sound(
+                (one for one in self._written(4 * n) if one.smiles not in found), n - len(found)
+            )
+            found |= {one.smiles: replace(one, screened=False) for one in sound}
+            if len(found) == n:
+                break
+        return [*found.values()]
+
     def _hopeful(self, candidates: Candidates, n: int, kept: set[str]) -> Candidates:
         """The most hopeful of candidates and of generations of children of what is wanted of them."""
         surrogate, acquisition = candidates.surrogate, self.plan.acquisition
@@ -276,7 +289,7 @@ class Proposals:
         return [*islice(wanted, n)]
 
     def _fits(self, mol: Mol) -> bool:
-        return self.plan.chemistry != "known" or is_known(mol)
+        return self.plan.chemistry == "any" or is_known(mol)
 
     def _is_new(self, smiles: str) -> bool:
         return smiles not in self.archive and smiles not in self._open

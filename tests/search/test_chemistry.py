@@ -18,6 +18,7 @@ from moldesign.search.chemistry import has_known_rings, is_known, is_sound, stri
         ("CCN(CC)CCO", True),
         ("O=[N+]([O-])c1ccccc1", False),  # nitro
         ("O=C1NC(=S)SC1=Cc1ccccc1", False),  # rhodanine
+        ("CCOOOCC", False),  # no alert, and nobody's chain
         ("C1CC1=C1CC2CC3CC1C23", False),  # nobody's ring system
     ],
 )

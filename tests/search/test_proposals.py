@@ -154,9 +154,10 @@ def test_generations_go_towards_what_is_wanted_where_that_means_something(
 
 
 def test_strict_chemistry_is_proposed_alone(policy: Policy) -> None:
-    # Of what this prior writes next to nothing is sound but chains without N-N, N-O and the like.
+    # Of what this prior writes next to nothing is sound but short chains, which are bred from.
     found = searched(Proposals(replace(PLAN, chemistry="strict"), policy, policy, seed=0), 5, n=6)
     assert len(found) >= 15
+    assert {"policy"} < {one.origin for one in found}
     assert all(is_sound(one.mol) for one in found)
     anything = searched(Proposals(PLAN, policy, policy, seed=0), 2)
     assert not all(is_sound(one.mol) for one in anything)
