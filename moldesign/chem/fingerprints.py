@@ -13,6 +13,7 @@ from rdkit.Avalon import pyAvalonTools
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 
 from moldesign.chem.molecules import Mol
+from moldesign.chem.pharmacophores import gobbi
 
 #: - ecfp2 to ecfp8: Morgan, radius 1 to 4 (Rogers and Hahn, J. Chem. Inf. Model. 50, 742, 2010);
 #: - fcfp2 to fcfp6: the same over pharmacophore features;
@@ -47,10 +48,6 @@ BITS = 2048
 #: Walks of seven bonds in a molecule beyond which its subgraphs are not enumerated. A drug has ten thousand,
 #: C60 130,000; nine atoms all bound to one another have 19 million, and take RDKit ten seconds and more.
 MAX_WALKS = 500_000
-
-#: Pharmacophore features beyond which triplets of them are not enumerated. A drug has up to 30; 100 take a
-#: second or three.
-MAX_FEATURES = 100
 
 _GOLDEN, _MIXER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
@@ -99,7 +96,7 @@ def fingerprint(mol: Mol, kind: Kind = "ecfp4", *, counts: bool | None = None) -
     if kind == "maccs":
         return rdMolDescriptors.GetMACCSKeysFingerprint(mol)
     if kind == "gobbi":
-        return _gobbi(mol)
+        return gobbi(mol)
     if kind == "avalon":
         make = pyAvalonTools.GetAvalonCountFP if counts else pyAvalonTools.GetAvalonFP
         return make(mol, nBits=BITS)
@@ -121,16 +118,6 @@ def _require_few_walks(mol: Mol, kind: Kind) -> None:
         walks = neighbours @ walks
     if walks.sum() > MAX_WALKS:
         raise ValueError(f"bonds too dense for fingerprint '{kind}'")
-
-
-def _gobbi(mol: Mol) -> Fingerprint:
-    # Its definitions take a tenth of a second to compile, which only those who use them need pay.
-    from rdkit.Chem.Pharm2D import Generate, Gobbi_Pharm2D
-
-    features = sum(len(matches) for matches in Gobbi_Pharm2D.factory.GetMolFeats(mol))
-    if features > MAX_FEATURES:
-        raise ValueError(f"more than {MAX_FEATURES} pharmacophore features for fingerprint 'gobbi'")
-    return Generate.Gen2DFingerprint(mol, Gobbi_Pharm2D.factory)
 
 
 def tanimoto(query: Fingerprint, others: Sequence[Fingerprint]) -> NDArray[np.float64]:
