@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moldesign.chem.environments import environments
 from moldesign.chem.molecules import Mol, canonical, parse, randomised, reread, to_smiles
 from moldesign.policy.policy import Policy
 from moldesign.rewards.oracle import Evaluation
@@ -36,7 +37,7 @@ _PARENTS = 1000
 _WANTED_PARENTS = 300
 #: Where less is in stock, the policy writes until there are about twice as many.
 _LEAST_STOCK = 1000
-#: Where the policy alone proposes it writes so often four times as many as are wanted, at most.
+#: Where the policy alone proposes it writes so often more than are wanted, at most.
 _ROUNDS = 8
 #: Of the candidates of all generations so many of the most hopeful are compared with one another.
 _SHORTLIST = 512
@@ -238,12 +239,15 @@ class Proposals:
         return [*own, *self._sound((candidates.proposals[i] for i in places), n - len(own))]
 
     def _unscreened(self, n: int) -> list[Proposal]:
-        """What the policy writes, as it comes."""
+        """What the policy writes, as it comes; while all scores are alike what of it tells most."""
         found: dict[str, Proposal] = {}
         for _ in range(_ROUNDS):
-            sound = self._sound(
-                (one for one in self._written(4 * n) if one.smiles not in found), n - len(found)
-            )
+            if self._all_alike:
+                # What makes a difference is rare, and so many different parts of molecules are tried a call.
+                written = sorted(self._written(8 * n), key=lambda one: -len(environments(one.mol, "ecfp6")))
+            else:
+                written = self._written(4 * n)
+            sound = self._sound((one for one in written if one.smiles not in found), n - len(found))
             found |= {one.smiles: replace(one, screened=False) for one in sound}
             if len(found) == n:
                 break

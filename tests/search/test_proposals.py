@@ -9,6 +9,7 @@ from typing import Never
 import numpy as np
 import pytest
 
+from moldesign.chem.environments import environments
 from moldesign.chem.fingerprints import fingerprint, tanimoto
 from moldesign.chem.molecules import canonical, read
 from moldesign.language.tokenizer import tokenize
@@ -174,10 +175,14 @@ def test_unknown_chemistry_is_not_proposed(policy: Policy) -> None:
 def test_while_all_scores_are_alike_the_prior_writes(policy: Policy) -> None:
     silent = Policy(policy.network, policy.tokenizer)
     proposals = Proposals(PLAN, silent, policy, seed=0)
+    parts = []
     for _ in range(3):
         batch = proposals.propose(16)
         assert {(one.origin, one.screened) for one in batch} == {("policy", False)}
+        parts.append(np.mean([len(environments(one.mol, "ecfp6")) for one in batch]))
         proposals.take_in([Evaluation(one.smiles, "scored", 0.0) for one in batch])
+    # Once that is known, molecules of many different parts: one of them may be what is looked for.
+    assert min(parts[1:]) > 1.5 * parts[0]
     proposals.take_in([Evaluation("CCCCCCCO", "scored", 0.3)])
     assert any(one.screened for one in proposals.propose(16))
 
