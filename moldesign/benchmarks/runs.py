@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -75,7 +77,7 @@ def perform(
         return failures
     # Spawned: a fork of a process in which torch has threads may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(threads,))
+    pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(threads,))
     try:
         futures: list[Future[tuple[str, bool]]] = [pool.submit(_perform_one, task, folder) for task in left]
         for number, future in enumerate(as_completed(futures), 1):
@@ -87,6 +89,20 @@ def perform(
     finally:
         pool.shutdown(cancel_futures=True)
     return failures
+
+
+def _begin(threads: int) -> None:
+    """Set up a process for runs, which ends with the one that started it, however that one ends."""
+    torch.set_num_threads(threads)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        # A run takes minutes and listens to nobody: without this, a killed benchmark goes on for hours.
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _perform_one(task: Task, folder: Path) -> tuple[str, bool]:

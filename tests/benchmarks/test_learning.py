@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +189,49 @@ def test_two_at_a_time_find_what_one_after_the_other_does(
 ) -> None:
     assert main(arguments(tmp_path, small_prior, "--estimators", "dap", "--jobs", "2")) == 0
     assert files(tmp_path) == {name: run for name, run in files(done).items() if "value" not in name}
+
+
+class Sleeper:
+    """Tells its process, and sleeps when it is read."""
+
+    def __init__(self, told: Path) -> None:
+        self.told = told
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        told = str(self.told)
+        return exec, (
+            f"import os, pathlib, time; pathlib.Path({told!r}).write_text(str(os.getpid())); time.sleep(600)",
+        )
+
+
+def soon(met: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60
+    while not met() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return met()
+
+
+def at_work(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _start_and_wait(told: Path, folder: Path) -> None:
+    perform([Task("dap", {"sigma": Sleeper(told)}, "qed", 0, CALLS, "druglike")], folder, jobs=2, threads=1)
+
+
+def test_runs_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    parent = multiprocessing.get_context("spawn").Process(target=_start_and_wait, args=(told, tmp_path))
+    parent.start()
+    assert soon(lambda: told.exists() and told.read_text() != "")
+    run = int(told.read_text())
+    assert at_work(run)
+    parent.kill()
+    parent.join()
+    assert soon(lambda: not at_work(run))
 
 
 class Deadly:
