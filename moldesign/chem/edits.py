@@ -17,6 +17,7 @@ import numpy as np
 from rdkit import Chem
 
 from moldesign.chem.molecules import Mol, quiet_rdkit
+from moldesign.chem.spans import Spans
 
 #: No child has a larger ring.
 LARGEST_RING = 8
@@ -64,13 +65,15 @@ class Cuts:
         self._flat = Chem.Mol(mol)
         Chem.RemoveStereochemistry(self._flat)
         self._kekulised: Mol | None = None
+        self._draft: Chem.RWMol | None = None
+        self._spans: Spans | None = None
         self.single = [
             bond.GetIdx()
             for bond in self._flat.GetBonds()
             if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
         ]
         self._rings = self._flat.GetRingInfo().BondRings()
-        self._made: dict[tuple[int, ...], tuple[Part, ...]] = {}
+        self._arcs: dict[tuple[int, int], tuple[Part, ...]] = {}
 
     def end(self, generator: np.random.Generator) -> Part | None:
         """One of the ends; None where there is none."""
@@ -105,6 +108,17 @@ class Cuts:
         return None
 
     @property
+    def draft(self) -> Chem.RWMol:
+        """A copy to be edited: without aromatic bonds, with hydrogens as the bonds allow."""
+        if self._draft is None:
+            self._draft = Chem.RWMol(self.kekulised)
+            for atom in self._draft.GetAtoms():
+                atom.SetNoImplicit(False)
+                atom.SetNumExplicitHs(0)
+            self._draft.UpdatePropertyCache(strict=False)
+        return Chem.RWMol(self._draft)
+
+    @property
     def kekulised(self) -> Mol:
         """The molecule without aromatic bonds."""
         if self._kekulised is None:
@@ -116,19 +130,22 @@ class Cuts:
         """The two arcs between two bonds of a ring; none where they are side by side or one piece is left."""
         if _joined(self.kekulised, pair):
             return ()
-        found = self._parts(self.kekulised, pair)
+        key = (pair[0], pair[1])
+        found = self._arcs.get(key)
+        if found is None:
+            found = self._arcs[key] = _cut(self.kekulised, pair)
         whole = len(found) == 2 and all(len(part.orders) == 2 for part in found)
         return found if whole else ()
 
     def cut(self, bonds: Sequence[int]) -> tuple[Part, ...]:
         """The parts that the molecule falls into without one or two of `single`."""
-        return self._parts(self._flat, bonds)
-
-    def _parts(self, mol: Mol, bonds: Sequence[int]) -> tuple[Part, ...]:
-        key = (*bonds,)
-        if key not in self._made:
-            self._made[key] = _cut(mol, bonds)
-        return self._made[key]
+        if self._spans is None:
+            self._spans = Spans(self._flat)
+        ends = [
+            (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in map(self._flat.GetBondWithIdx, bonds)
+        ]
+        texts = self._spans.pieces(ends, [f"%{label}" for label in _LABELS[: len(ends)]])
+        return tuple(Part(text, (1,) * sum(f"%{label}" in text for label in _LABELS)) for text in texts)
 
 
 def joined(*chosen: Part) -> Mol | None:
@@ -165,19 +182,14 @@ def recombined(chosen: Sequence[Cuts], generator: np.random.Generator) -> Mol | 
     return joined(head, link, Part(tail.text.replace("%90", "%91"), (1,)))
 
 
-def edited(mol: Mol, generator: np.random.Generator) -> Mol | None:
+def edited(first: Cuts, generator: np.random.Generator) -> Mol | None:
     """The molecule with one atom, one bond or one ring changed, or a branch moved; None if that is no
     plausible one.
     """
-    draft = Chem.RWMol(mol)
-    Chem.RemoveStereochemistry(draft)
-    Chem.Kekulize(draft, clearAromaticFlags=True)
+    draft = first.draft
     edit = _EDITS[int(generator.integers(len(_EDITS)))]
     if not edit(draft, generator):
         return None
-    for atom in draft.GetAtoms():  # with hydrogens as the new bonds allow
-        atom.SetNoImplicit(False)
-        atom.SetNumExplicitHs(0)
     quiet_rdkit()
     if Chem.SanitizeMol(draft, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
         return None

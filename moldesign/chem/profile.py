@@ -21,7 +21,7 @@ _PROPERTIES: tuple[tuple[Callable[[Mol], float], float, float], ...] = (
     (descriptors.rings, 2.75, 1.0),
     (descriptors.aromatic_rings, 1.9, 1.0),
     (descriptors.fraction_sp3, 0.4, 0.22),
-    (lambda mol: float(sum(atom.GetTotalNumHs() for atom in mol.GetAtoms())), 20.6, 5.7),
+    (lambda mol: float(rdMolDescriptors.CalcNumAtoms(mol) - mol.GetNumHeavyAtoms()), 20.6, 5.7),
 )
 #: Atomic number -> mean and deviation of how many there are. The rarest count as if they were less rare: one
 #: bromine is not worth forty carbons.

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 from rdkit import Chem
 
-from moldesign.chem.molecules import Mol, quiet_rdkit, to_smiles, uncharged
+from moldesign.chem.molecules import Mol, has_charges, quiet_rdkit, to_smiles, uncharged
 
 #: Heavier elements have more than one valence.
 _OXYGEN = 8
@@ -23,7 +23,7 @@ def ring_systems(mol: Mol) -> list[str]:
     if mol.GetRingInfo().NumRings() == 0:
         return []
     quiet_rdkit()
-    if any(atom.GetFormalCharge() for atom in mol.GetAtoms()):
+    if has_charges(mol):
         return _systems(mol)
     # What hangs on rings by a single bond is cut off, and what is left is nearly always known already.
     pairs = mol.GetSubstructMatches(_at_rings())

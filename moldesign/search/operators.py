@@ -62,8 +62,8 @@ def graft(among: Breeding) -> Mol | None:
 
 def edit(among: Breeding) -> Mol | None:
     """A molecule with one atom, one bond or one ring changed, or a branch moved."""
-    (smiles,) = among.brood.parents(1, among.generator)
-    return edited(among.relatives.mol(smiles), among.generator)
+    (parent,) = among.parents(1)
+    return edited(parent, among.generator)
 
 
 #: Those that need no policy.

@@ -34,7 +34,7 @@ _BEST = 100
 #: What is bred from are the best so many that were scored, ...
 _PARENTS = 1000
 #: ... and then so many of those and of the candidates.
-_WANTED_PARENTS = 300
+_WANTED_PARENTS = 30
 #: Where less is in stock, the policy writes until there are about twice as many.
 _LEAST_STOCK = 1000
 #: Where the policy alone proposes it writes so often more than are wanted, at most.
