@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 from rdkit import Chem
 
-from moldesign.chem.molecules import Mol, has_charges, quiet_rdkit, to_smiles, uncharged
+from moldesign.chem.molecules import Mol, quiet_rdkit, to_smiles, uncharged
 
 #: Heavier elements have more than one valence.
 _OXYGEN = 8
@@ -23,8 +23,10 @@ def ring_systems(mol: Mol) -> list[str]:
     if mol.GetRingInfo().NumRings() == 0:
         return []
     quiet_rdkit()
-    if has_charges(mol):
-        return _systems(mol)
+    if mol.HasSubstructMatch(_charged_in_ring()):
+        mol = uncharged(mol)
+        if mol.HasSubstructMatch(_charged_in_ring()):
+            return _systems(mol)
     # What hangs on rings by a single bond is cut off, and what is left is nearly always known already.
     pairs = mol.GetSubstructMatches(_at_rings())
     if any(mol.GetAtomWithIdx(inside).GetAtomicNum() > _OXYGEN for inside, _ in pairs):
@@ -35,13 +37,18 @@ def ring_systems(mol: Mol) -> list[str]:
 
 
 @cache
+def _charged_in_ring() -> Mol:
+    return Chem.MolFromSmarts("[R;!+0]")
+
+
+@cache
 def _at_rings() -> Mol:
     return Chem.MolFromSmarts("[R]-&!@*")
 
 
 @lru_cache(maxsize=1 << 16)
 def _systems_of(smiles: str) -> tuple[str, ...]:
-    """The ring systems of a molecule without charges."""
+    """The ring systems of a molecule without charges in rings."""
     if not any(letter.isdigit() for letter in smiles):
         return ()
     mol = Chem.MolFromSmiles(smiles)

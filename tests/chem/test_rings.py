@@ -33,6 +33,10 @@ from moldesign.chem.rings import ring_systems
         ("C[N+]1(C)CCCCC1", ["C1CC[NH2+]CC1"]),
         ("[O-]C(=O)C[n+]1ccccc1", ["c1cc[nH+]cc1"]),
         ("c1c[nH+]ccc1C(=O)[O-]", ["c1ccncc1"]),
+        # Charges beside rings.
+        ("O=[N+]([O-])c1ccc(C2CC[NH2+]CC2)cc1", ["C1CCNCC1", "c1ccccc1"]),
+        ("C[N+](C)(C)C1CCCCC1", ["C1CCCCC1"]),
+        ("[NH3+]C1CCC(=[N+]2CCCC2)CC1", ["C=[N+]1CCCC1", "[NH2+]=C1CCCCC1"]),
         # Two ways to write a double bond to oxygen.
         ("[O-][n+]1ccccc1C", ["[O-][n+]1ccccc1"]),
         ("[O-][S+]1CCCC1", ["[O-][S+]1CCCC1"]),
