@@ -49,16 +49,17 @@ def features(mols: Sequence[Mol], kind: Kind) -> Features:
     return Features(bits, values.reshape(len(mols), PROPERTIES))
 
 
-def kernel(first: Features, second: Features, share: float) -> Tensor:
-    """(n, m) float32, 0 to 1: the similarities of molecules.
+def kernels(first: Features, second: Features, shares: Sequence[float]) -> list[Tensor]:
+    """(n, m) float32 each, 0 to 1: the similarities of molecules, as often as there are shares.
 
     Args:
-        share: what `likeness` of their properties has of it; the rest is `tanimoto`.
+        shares: what `likeness` of their properties has of each; the rest is `tanimoto`.
     """
-    similar = torch.zeros(len(first), len(second)) if share == 1 else tanimoto(first.bits, second.bits)
-    if not share:
-        return similar
-    return (1 - share) * similar + share * likeness(first.properties, second.properties)
+    none = torch.zeros(len(first), len(second))
+    similar = none if all(share == 1 for share in shares) else tanimoto(first.bits, second.bits)
+    alike = likeness(first.properties, second.properties) if any(shares) else none
+    # Neither is multiplied in where it has no share: what is 1 on the diagonal stays so.
+    return [(1 - share) * similar + share * alike if share else similar for share in shares]
 
 
 def likeness(first: Tensor, second: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from moldesign.chem.fingerprints import Kind
 from moldesign.chem.molecules import Mol
 from moldesign.search.choices import Targets
-from moldesign.search.kernels import Features, features, kernel
+from moldesign.search.kernels import Features, features, kernels
 
 #: Variance of what the kernel cannot explain, beside a variance of 1 of what it can.
 NOISE = 0.003
@@ -44,52 +44,61 @@ class Posterior:
         return Posterior(torch.cat([self.mean, others.mean]), torch.cat([self.sd, others.sd]))
 
 
-class Process:
-    """A Gaussian process of mean 0 and variance 1 over one kind of fingerprints, and properties.
+class Processes:
+    """Gaussian processes of mean 0 and variance 1 over one kind of fingerprints, each with its properties.
 
     Rasmussen & Williams 2006, Gaussian processes for machine learning, algorithm 2.1. New points extend the
-    Cholesky factor: n^2 operations for each, not n^3 in all.
+    Cholesky factors: n^2 operations for each, not n^3 in all.
 
     Attributes:
-        rows: what the kernel sees of its n points.
-        factor: (n, n) lower triangle L, L L^T = K + NOISE I.
+        rows: what the kernels see of the n points.
+        factors: of each (n, n) lower triangle L, L L^T = K + NOISE I.
 
     Args:
-        properties: what these have of the kernel; see `kernel`.
+        properties: what these have of each kernel; see `kernels`.
     """
 
-    def __init__(self, kind: Kind, properties: float) -> None:
-        self.kind, self.properties = kind, properties
+    def __init__(self, kind: Kind, properties: Sequence[float]) -> None:
+        self.kind, self.properties = kind, tuple(properties)
         self.rows = features([], kind)
-        self.factor = torch.zeros((0, 0))
+        self.factors = [torch.zeros((0, 0)) for _ in self.properties]
 
     def add(self, rows: Features) -> None:
         """Take in points, as one block."""
         n, m = len(self.rows), len(rows)
-        cross = self._solve(self._similar(self.rows, rows))
-        own = self._similar(rows, rows) - cross.T @ cross
-        grown = torch.zeros((n + m, n + m))
-        grown[:n, :n] = self.factor
-        grown[n:, :n] = cross.T
-        grown[n:, n:] = _factor(own)
-        self.factor, self.rows = grown, self.rows.joined(rows)
+        between, within = self._similar(self.rows, rows), self._similar(rows, rows)
+        for i, (factor, similar, own) in enumerate(zip(self.factors, between, within, strict=True)):
+            cross = _solve(factor, similar)
+            grown = torch.zeros((n + m, n + m))
+            grown[:n, :n] = factor
+            grown[n:, :n] = cross.T
+            grown[n:, n:] = _factor(own - cross.T @ cross)
+            self.factors[i] = grown
+        self.rows = self.rows.joined(rows)
 
-    def expect(self, rows: Features, targets: Tensor, *, covariance: bool = False) -> Posterior:
-        """What targets (n,) of its points say of other molecules, in units of the targets."""
-        similar = self._similar(self.rows, rows)
-        weights = self._solve(targets[:, None])
-        solved = self._solve(similar)
-        mean = (solved.T @ weights)[:, 0]
-        variance = (1.0 - (solved * solved).sum(0)).clamp(min=1e-6)
-        between = self._similar(rows, rows) - solved.T @ solved if covariance else None
-        return Posterior(mean, variance.sqrt(), between)
+    def expect(self, rows: Features, targets: Tensor, *, covariance: int | None = None) -> list[Posterior]:
+        """What targets (n,) of the points say of other molecules, by each process, in units of the targets.
 
-    def _similar(self, first: Features, second: Features) -> Tensor:
-        return kernel(first, second, self.properties)
+        Args:
+            covariance: the process whose covariance is wanted too.
+        """
+        found = []
+        for i, (factor, similar) in enumerate(zip(self.factors, self._similar(self.rows, rows), strict=True)):
+            weights = _solve(factor, targets[:, None])
+            solved = _solve(factor, similar)
+            mean = (solved.T @ weights)[:, 0]
+            variance = (1.0 - (solved * solved).sum(0)).clamp(min=1e-6)
+            between = self._similar(rows, rows)[i] - solved.T @ solved if i == covariance else None
+            found.append(Posterior(mean, variance.sqrt(), between))
+        return found
 
-    def _solve(self, right: Tensor) -> Tensor:
-        solved: Tensor = torch.linalg.solve_triangular(self.factor, right, upper=False)
-        return solved
+    def _similar(self, first: Features, second: Features) -> list[Tensor]:
+        return kernels(first, second, self.properties)
+
+
+def _solve(factor: Tensor, right: Tensor) -> Tensor:
+    solved: Tensor = torch.linalg.solve_triangular(factor, right, upper=False)
+    return solved
 
 
 def _factor(covariance: Tensor) -> Tensor:
@@ -110,7 +119,7 @@ class Surrogate:
         trust: (processes,) their weights, which sum to 1.
 
     Args:
-        kinds: of fingerprints. properties: what these have of a kernel, see `kernel`: there is a process for
+        kinds: of fingerprints. properties: what these have of a kernel, see `kernels`: there is a process for
             each with each kind.
         targets: what of the scores it looks at; see `Targets`.
         most: points beyond which it forgets; a quarter of them stay of the best, and a quarter of the others
@@ -125,13 +134,12 @@ class Surrogate:
         properties: Sequence[float] = (0.0,),
         targets: Targets = "scores",
     ) -> None:
-        self._kinds, self._kernels = tuple(kinds), len(properties)
-        self.processes = [Process(kind, share) for kind in kinds for share in properties]
+        self.processes = [Processes(kind, properties) for kind in kinds]
         self.most, self.kind_of_targets = most, targets
         self.smiles: list[str] = []
         self.scores: list[float] = []
         self._blocks: list[int] = []
-        self._evidence = torch.zeros(len(self.processes))
+        self._evidence = torch.zeros(len(kinds) * len(properties))
 
     def __len__(self) -> int:
         return len(self.smiles)
@@ -160,7 +168,7 @@ class Surrogate:
 
     def features(self, mols: Sequence[Mol]) -> list[Features]:
         """What there is to see of molecules: of each kind of fingerprints, with the properties."""
-        return [features(mols, kind) for kind in self._kinds]
+        return [features(mols, one.kind) for one in self.processes]
 
     def expect(self, seen: Sequence[Features], *, covariance: bool = False) -> Posterior:
         """What it expects of molecules: the mean and the deviation of the mixture of its processes.
@@ -172,10 +180,7 @@ class Surrogate:
         targets = self.targets()
         trust = self.trust
         first = int(trust.argmax())
-        each = [
-            process.expect(rows, targets, covariance=covariance and i == first)
-            for i, (process, rows) in enumerate(self._each(seen))
-        ]
+        each = self._expect(seen, targets, covariance=first if covariance else None)
         means, variances = torch.stack([one.mean for one in each]), torch.stack([one.sd**2 for one in each])
         mean = trust @ means
         variance = trust @ (variances + means**2) - mean**2
@@ -208,14 +213,19 @@ class Surrogate:
             first += size
         self._evidence = state["evidence"].clone()
 
-    def _each(self, seen: Sequence[Features]) -> Iterator[tuple[Process, Features]]:
-        """The processes, each with what it sees."""
-        for i, process in enumerate(self.processes):
-            yield process, seen[i // self._kernels]
+    def _expect(
+        self, seen: Sequence[Features], targets: Tensor, *, covariance: int | None = None
+    ) -> list[Posterior]:
+        """What each process expects, with the covariance of one."""
+        found: list[Posterior] = []
+        for processes, rows in zip(self.processes, seen, strict=True):
+            wanted = None if covariance is None else covariance - len(found)
+            found.extend(processes.expect(rows, targets, covariance=wanted))
+        return found
 
     def _take(self, rows: Sequence[Features], smiles: Sequence[str], scores: Sequence[float]) -> None:
-        for process, own in self._each(rows):
-            process.add(own)
+        for processes, own in zip(self.processes, rows, strict=True):
+            processes.add(own)
         self.smiles.extend(smiles)
         self.scores.extend(scores)
         self._blocks.append(len(smiles))
@@ -225,8 +235,7 @@ class Surrogate:
         targets = self.targets()
         # After scores all alike any other is a thousand deviations away, which says nothing of the features.
         wanted = self._of_targets(torch.tensor(scores, dtype=torch.float32)).clamp(-_FAR, _FAR)
-        for i, (process, own) in enumerate(self._each(rows)):
-            found = process.expect(own, targets)
+        for i, found in enumerate(self._expect(rows, targets)):
             variance = found.sd**2 + NOISE
             log_density = -0.5 * ((wanted - found.mean) ** 2 / variance + (2 * math.pi * variance).log())
             self._evidence[i] = _MEMORY * self._evidence[i] + float(log_density.mean())
@@ -245,9 +254,9 @@ class Surrogate:
         quarter = self.most // 4
         others = generator.choice(order[quarter:], quarter, replace=False)
         keep = np.sort(np.concatenate([order[:quarter], others]))
-        rows = [process.rows.rows(torch.from_numpy(keep)) for process in self.processes[:: self._kernels]]
+        rows = [processes.rows.rows(torch.from_numpy(keep)) for processes in self.processes]
         smiles, scores = [self.smiles[i] for i in keep], [self.scores[i] for i in keep]
-        self.processes = [Process(process.kind, process.properties) for process in self.processes]
+        self.processes = [Processes(one.kind, one.properties) for one in self.processes]
         self.smiles, self.scores, self._blocks = [], [], []
         self._take(rows, smiles, scores)
 

@@ -10,7 +10,7 @@ from moldesign.chem.fingerprints import Kind
 from moldesign.chem.molecules import read
 from moldesign.chem.profile import PROPERTIES
 from moldesign.language import corpus
-from moldesign.search.kernels import features, kernel, likeness, tanimoto
+from moldesign.search.kernels import features, kernels, likeness, tanimoto
 
 KINDS: list[Kind] = ["ecfp6", "fcfp4", "atom_pair", "topological_torsion"]
 
@@ -18,7 +18,7 @@ KINDS: list[Kind] = ["ecfp6", "fcfp4", "atom_pair", "topological_torsion"]
 @pytest.mark.parametrize("kind", KINDS)
 def test_similarities_are_those_of_rdkit_of_counts(kind: Kind) -> None:
     mols = [read(smiles) for smiles in corpus.load(corpus_path("zinc250k"))[:60]]
-    found = kernel(features(mols[:40], kind), features(mols[40:], kind), 0.0).numpy()
+    found = kernels(features(mols[:40], kind), features(mols[40:], kind), [0.0])[0].numpy()
     vectors = [fingerprints.fingerprint(mol, kind, counts=True) for mol in mols]
     wanted = np.stack([fingerprints.tanimoto(one, vectors[40:]) for one in vectors[:40]])
     # Features that share a column make a little of difference.
@@ -49,7 +49,8 @@ def test_molecules_of_like_properties_are_alike_and_the_kernel_is_a_mean() -> No
     assert float(alike[0, 2]) == pytest.approx(wanted, abs=1e-5)
     # Isomers differ in what they are made of, and hardly in their properties.
     assert float(alike[0, 1]) > 0.98 > 0.6 > float(tanimoto(seen.bits, seen.bits)[0, 1])
-    mixed = kernel(seen, seen, 0.75)
+    plain, mixed = kernels(seen, seen, [0.0, 0.75])
+    assert torch.equal(plain, tanimoto(seen.bits, seen.bits))
     assert torch.allclose(mixed, 0.25 * tanimoto(seen.bits, seen.bits) + 0.75 * alike, atol=1e-6)
     assert torch.allclose(mixed.diagonal(), torch.ones(3), atol=1e-5)
-    assert torch.equal(kernel(seen, seen, 1.0), alike)
+    assert torch.equal(kernels(seen, seen, [1.0])[0], alike)

@@ -15,8 +15,8 @@ from moldesign.chem.fingerprints import tanimoto as similarities
 from moldesign.chem.molecules import Mol, read, reread
 from moldesign.language import corpus
 from moldesign.search.choices import Targets
-from moldesign.search.kernels import features, kernel, tanimoto
-from moldesign.search.surrogate import NOISE, Posterior, Process, Surrogate, normal_scores
+from moldesign.search.kernels import Features, features, kernels, tanimoto
+from moldesign.search.surrogate import NOISE, Posterior, Processes, Surrogate, normal_scores
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +58,27 @@ def expected_of(surrogate: Surrogate, smiles: list[str]) -> Posterior:
     return surrogate.expect(surrogate.features(mols_of(smiles)))
 
 
-@pytest.mark.parametrize("properties", [0.0, 0.75])
-def test_a_process_expects_what_the_equations_say(molecules: list[str], properties: float) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.75])
+def test_a_process_expects_what_the_equations_say(molecules: list[str], share: float) -> None:
     rows = features(mols_of(molecules[:80]), "ecfp6")
     known, others = rows.rows(torch.arange(60)), rows.rows(torch.arange(60, 80))
-    process = Process("ecfp6", properties)
+    # Beside another one, whose likenesses are reckoned with its own.
+    processes = Processes("ecfp6", (0.5, share))
     for first in range(0, 60, 20):
-        process.add(rows.rows(torch.arange(first, first + 20)))
+        processes.add(rows.rows(torch.arange(first, first + 20)))
     targets = torch.from_numpy(np.random.default_rng(0).standard_normal(60)).float()
-    found = process.expect(others, targets, covariance=True)
+    other, found = processes.expect(others, targets, covariance=1)
+    assert other.covariance is None
+    assert not torch.allclose(other.mean, found.mean, atol=1e-2)
+
+    def similar(first: Features, second: Features) -> Tensor:
+        return kernels(first, second, [share])[0].double()
 
     # Rasmussen & Williams 2006, eq. 2.25 and 2.26, by inverting the matrix.
-    inverse = torch.linalg.inv(kernel(known, known, properties).double() + NOISE * torch.eye(60))
-    across = kernel(known, others, properties).double()
+    inverse = torch.linalg.inv(similar(known, known) + NOISE * torch.eye(60))
+    across = similar(known, others)
     mean = across.T @ inverse @ targets.double()
-    covariance = kernel(others, others, properties).double() - across.T @ inverse @ across
+    covariance = similar(others, others) - across.T @ inverse @ across
     assert torch.allclose(found.mean.double(), mean, atol=1e-4)
     assert found.covariance is not None
     assert torch.allclose(found.covariance.double(), covariance, atol=1e-4)
@@ -161,8 +167,7 @@ def test_large_molecules_and_their_relatives_are_taken_in() -> None:
     for first in range(0, 64, 16):
         part = family[first : first + 16]
         surrogate.add(part, mols_of(part), [len(text) / 100 for text in part], np.random.default_rng(0))
-    process = surrogate.processes[0]
-    bits = process.rows.bits
+    bits = surrogate.processes[0].rows.bits
     ones = bits.float().sum(1)
     assert float(ones.max()) > 300
     similar = tanimoto(bits, bits)
@@ -191,7 +196,6 @@ def test_trust_goes_to_the_kernel_that_foretells(molecules: list[str]) -> None:
     of_features = sample(features(mols_of(molecules), "ecfp4").bits)
     for scores, trusted in ((of_properties, 1), (of_features, 0)):
         surrogate = filled(molecules, scores, properties=(0.0, 0.75))
-        assert [process.properties for process in surrogate.processes] == [0.0, 0.75]
         assert int(surrogate.trust.argmax()) == trusted
 
 
