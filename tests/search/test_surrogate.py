@@ -111,7 +111,7 @@ def test_scores_all_alike_are_expected_again(molecules: list[str]) -> None:
     assert bool((expected.sd > 0).all())
 
 
-def sample(rows: Tensor) -> list[float]:
+def sample(rows: Features) -> list[float]:
     """Scores of molecules that are a sample of the process over their features."""
     factor = torch.linalg.cholesky(tanimoto(rows, rows).double() + 1e-6 * torch.eye(len(rows)))
     drawn = factor @ torch.from_numpy(np.random.default_rng(5).standard_normal(len(rows)))
@@ -119,7 +119,7 @@ def sample(rows: Tensor) -> list[float]:
 
 
 def test_trust_goes_to_features_that_foretell(molecules: list[str]) -> None:
-    scores = sample(features(mols_of(molecules), "topological_torsion").bits)
+    scores = sample(features(mols_of(molecules), "topological_torsion"))
     surrogate = Surrogate(["atom_pair", "topological_torsion"], most=4000)
     for first in range(0, 400, 50):
         part = molecules[first : first + 50]
@@ -167,10 +167,9 @@ def test_large_molecules_and_their_relatives_are_taken_in() -> None:
     for first in range(0, 64, 16):
         part = family[first : first + 16]
         surrogate.add(part, mols_of(part), [len(text) / 100 for text in part], np.random.default_rng(0))
-    bits = surrogate.processes[0].rows.bits
-    ones = bits.float().sum(1)
-    assert float(ones.max()) > 300
-    similar = tanimoto(bits, bits)
+    rows = surrogate.processes[0].rows
+    assert float(rows.sizes.max()) > 300
+    similar = tanimoto(rows, rows)
     assert torch.equal(similar.diagonal(), torch.ones(64))
     assert float(torch.linalg.eigvalsh(similar.double()).min()) > -1e-4
 
@@ -193,7 +192,7 @@ def test_what_depends_on_properties_is_foretold_by_properties(molecules: list[st
 
 def test_trust_goes_to_the_kernel_that_foretells(molecules: list[str]) -> None:
     of_properties = [abs(mol.GetRingInfo().NumRings() - 2.0) for mol in mols_of(molecules)]
-    of_features = sample(features(mols_of(molecules), "ecfp4").bits)
+    of_features = sample(features(mols_of(molecules), "ecfp4"))
     for scores, trusted in ((of_properties, 1), (of_features, 0)):
         surrogate = filled(molecules, scores, properties=(0.0, 0.75))
         assert int(surrogate.trust.argmax()) == trusted
