@@ -197,6 +197,7 @@ def _plan(settings: OptimizeSettings) -> Plan:
         fingerprints=cast("tuple[SurrogateKind, ...]", (*settings.fingerprints.split(","),)),
         points=settings.surrogate_points,
         generations=settings.generations,
+        brood=settings.brood_size,
         family=settings.family_size,
         patience=settings.island_after,
         properties=property_shares(settings.surrogate_properties),

@@ -137,6 +137,9 @@ class OptimizeSettings(BaseModel):
     generations: int = Field(
         0, ge=0, le=100, description="How often children of what the surrogate wants join them."
     )
+    brood_size: int = Field(
+        300, ge=1, le=100_000, description="Molecules that a generation is bred from: those wanted most."
+    )
     family_size: int = Field(
         0, ge=0, description="Molecules of a scaffold that are bred from at most; 0: any number."
     )
@@ -306,6 +309,8 @@ class OptimizeSettings(BaseModel):
                 "unscreened", "boldness", "fingerprints", "generations",
                 "surrogate_points", "surrogate_properties", "surrogate_targets",
             }  # fmt: skip
+        if not self.generations or self.acquisition == "none":
+            idle.add("brood_size")
         if not self.replay_rounds:
             idle.add("replay_batch")
         if not self.diversity:

@@ -31,10 +31,8 @@ from moldesign.search.surrogate import Surrogate
 
 #: An operator did well whose proposal is among the best so many.
 _BEST = 100
-#: What is bred from are the best so many that were scored, ...
+#: What is bred from at first are the best so many that were scored.
 _PARENTS = 1000
-#: ... and then so many of those and of the candidates.
-_WANTED_PARENTS = 30
 #: Where less is in stock, the policy writes until there are about twice as many.
 _LEAST_STOCK = 1000
 #: Where the policy alone proposes it writes so often more than are wanted, at most.
@@ -51,6 +49,7 @@ class Plan:
         operators: those that propose, and what each has of the proposals; None where a bandit says.
         pool: tries of the operators a step; what is no molecule, known or proposed twice is not in it.
         generations: how often as many children of those that the surrogate wants join them.
+        brood: so many of these are bred from, of what was scored and what was not.
         acquisition, boldness: what the surrogate chooses by, see `values`; None: any.
         unscreened: share of a batch that is the policy's own, whatever the surrogate says.
         family: of a scaffold so many are bred from at most; 0: any number.
@@ -68,6 +67,7 @@ class Plan:
     points: int
     max_length: int
     generations: int = 0
+    brood: int = 300
     properties: tuple[float, ...] = (0.0,)
     targets: Targets = "scores"
     family: int = 0
@@ -269,7 +269,7 @@ class Proposals:
             order = torch.cat([wanted, targets]).argsort(descending=True, stable=True).tolist()
             # What was scored elsewhere is known, and not bred from.
             here = (texts[i] for i in order if i < len(texts) - len(targets) or texts[i] in self.islands)
-            brood = self._brood(here, _WANTED_PARENTS)
+            brood = self._brood(here, self.plan.brood)
             made = [one for one in self._pool(n, brood, self._breeders) if one.smiles not in known]
             if made:
                 known.update(one.smiles for one in made)

@@ -141,6 +141,20 @@ def test_breeding_from_what_is_wanted_finds_more(policy: Policy) -> None:
     assert means[3] > means[0] + 0.02
 
 
+def test_a_small_brood_is_of_what_is_wanted_most(policy: Policy) -> None:
+    """Children of few are like the one that is wanted most; those of many are of all kinds."""
+    alike = {}
+    for brood in (1, 100):
+        plan = replace(PLAN, generations=6, brood=brood, operators={"edit": None}, pool=60, unscreened=0.0)
+        proposals = Proposals(plan, policy, policy, 0)
+        searched(proposals, 2)
+        proposals.propose(16)
+        batch = proposals.propose(16)
+        prints = [fingerprint(one.mol, "ecfp4") for one in batch]
+        alike[brood] = np.mean([np.mean(tanimoto(one, prints)) for one in prints])
+    assert alike[1] > alike[100] + 0.02
+
+
 @pytest.mark.parametrize(("acquisition", "bred"), [("ucb", True), ("random", False), ("information", False)])
 def test_generations_go_towards_what_is_wanted_where_that_means_something(
     policy: Policy, acquisition: Acquisition, bred: bool
