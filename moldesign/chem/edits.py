@@ -183,8 +183,8 @@ def recombined(chosen: Sequence[Cuts], generator: np.random.Generator) -> Mol | 
 
 
 def edited(first: Cuts, generator: np.random.Generator) -> Mol | None:
-    """The molecule with one atom, one bond or one ring changed, or a branch moved; None if that is no
-    plausible one.
+    """The molecule with one atom, one bond or one ring changed, or branches moved or exchanged; None if that
+    is no plausible one.
     """
     draft = first.draft
     edit = _EDITS[int(generator.integers(len(_EDITS)))]
@@ -381,6 +381,33 @@ def _move_branch(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
     return True
 
 
+def _exchange_branches(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
+    """Two branches, each where the other was, or what is between them turned: the same formula."""
+    single = [
+        bond.GetIdx()
+        for bond in draft.GetBonds()
+        if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
+    ]
+    if len(single) < 2:
+        return False
+    bonds = [draft.GetBondWithIdx(int(i)) for i in generator.choice(single, 2, replace=False)]
+    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
+    for pair in ends:
+        draft.RemoveBond(*pair)
+    # The piece in the middle has an end of each bond.
+    middle = next(
+        atoms
+        for atoms in map(set, Chem.GetMolFrags(draft))
+        if all(len(atoms & {*pair}) == 1 for pair in ends)
+    )
+    (stem, branch), (other_stem, other_branch) = (
+        sorted(pair, key=lambda i: i not in middle) for pair in ends
+    )
+    draft.AddBond(stem, other_branch, _ORDERS[1])
+    draft.AddBond(other_stem, branch, _ORDERS[1])
+    return True
+
+
 _EDITS: tuple[Callable[[Chem.RWMol, np.random.Generator], bool], ...] = (
     _change_atom,
     _change_atom,
@@ -394,4 +421,6 @@ _EDITS: tuple[Callable[[Chem.RWMol, np.random.Generator], bool], ...] = (
     _swap_atoms,
     _move_branch,
     _move_branch,
+    _exchange_branches,
+    _exchange_branches,
 )

@@ -166,6 +166,17 @@ def test_edits_change_one_thing(generator: np.random.Generator) -> None:
     assert any(not murcko(read(child)) for child in found)
 
 
+def test_branches_are_exchanged_and_what_is_between_them_turned(generator: np.random.Generator) -> None:
+    """Each of these is two moves of a branch away, and one exchange."""
+    for smiles, wanted in (
+        ("CCC(=O)NCc1ccccc1", "CCNC(=O)Cc1ccccc1"),
+        ("FC(F)(F)c1ccc(OC(C)C)nc1", "CC(C)c1ccc(OC(F)(F)F)nc1"),
+    ):
+        cuts = Cuts(read(smiles))
+        found = {named(edited(cuts, generator)) for _ in range(3000)}
+        assert canonical(wanted) in found
+
+
 def test_edits_are_those_of_the_generator() -> None:
     cuts = Cuts(read(MOLECULES[3]))
     first, second = (
