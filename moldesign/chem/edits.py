@@ -67,11 +67,7 @@ class Cuts:
         self._kekulised: Mol | None = None
         self._draft: Chem.RWMol | None = None
         self._spans: Spans | None = None
-        self.single = [
-            bond.GetIdx()
-            for bond in self._flat.GetBonds()
-            if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
-        ]
+        self.single = _single(self._flat)
         self._rings = self._flat.GetRingInfo().BondRings()
         self._arcs: dict[tuple[int, int], tuple[Part, ...]] = {}
 
@@ -183,8 +179,8 @@ def recombined(chosen: Sequence[Cuts], generator: np.random.Generator) -> Mol | 
 
 
 def edited(first: Cuts, generator: np.random.Generator) -> Mol | None:
-    """The molecule with one atom, one bond or one ring changed, or branches moved or exchanged; None if that
-    is no plausible one.
+    """The molecule with one atom, one bond or one ring changed, or parts moved or exchanged; None if that is
+    no plausible one.
     """
     draft = first.draft
     edit = _EDITS[int(generator.integers(len(_EDITS)))]
@@ -381,17 +377,52 @@ def _move_branch(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
     return True
 
 
-def _exchange_branches(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
-    """Two branches, each where the other was, or what is between them turned: the same formula."""
-    single = [
+def _single(mol: Mol) -> list[int]:
+    """The single bonds outside rings, but those that hold charges together."""
+    return [
         bond.GetIdx()
-        for bond in draft.GetBonds()
+        for bond in mol.GetBonds()
         if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
     ]
-    if len(single) < 2:
+
+
+def _some(draft: Chem.RWMol, n: int, generator: np.random.Generator) -> list[tuple[int, int]]:
+    """The atoms of n different single bonds outside rings; none where there are fewer."""
+    single = _single(draft)
+    if len(single) < n:
+        return []
+    bonds = [draft.GetBondWithIdx(int(i)) for i in generator.choice(single, n, replace=False)]
+    return [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
+
+
+def _move_link(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
+    """What is between two bonds taken out, and put between the atoms of a third: the same formula."""
+    bonds = _some(draft, 3, generator)
+    if not bonds:
         return False
-    bonds = [draft.GetBondWithIdx(int(i)) for i in generator.choice(single, 2, replace=False)]
-    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
+    for pair in bonds:
+        draft.RemoveBond(*pair)
+    pieces = [{*atoms} for atoms in Chem.GetMolFrags(draft)]
+    link = next((piece for piece in pieces if sum(len(piece & {*pair}) for pair in bonds) == 2), None)
+    if link is None:
+        return False
+    # The bonds at its ends, and the one that it is put in.
+    here = [sorted(pair, key=lambda i: i not in link) for pair in bonds if link & {*pair}]
+    (there,) = (pair for pair in bonds if not link & {*pair})
+    inner, outer = [pair[0] for pair in here], [pair[1] for pair in here]
+    if generator.random() < 0.5:
+        inner.reverse()
+    draft.AddBond(outer[0], outer[1], _ORDERS[1])
+    for one, other in zip(inner, there, strict=True):
+        draft.AddBond(one, other, _ORDERS[1])
+    return True
+
+
+def _exchange_branches(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
+    """Two branches, each where the other was, or what is between them turned: the same formula."""
+    ends = _some(draft, 2, generator)
+    if not ends:
+        return False
     for pair in ends:
         draft.RemoveBond(*pair)
     # The piece in the middle has an end of each bond.
@@ -423,4 +454,6 @@ _EDITS: tuple[Callable[[Chem.RWMol, np.random.Generator], bool], ...] = (
     _move_branch,
     _exchange_branches,
     _exchange_branches,
+    _move_link,
+    _move_link,
 )

@@ -61,7 +61,7 @@ def graft(among: Breeding) -> Mol | None:
 
 
 def edit(among: Breeding) -> Mol | None:
-    """A molecule with one atom, one bond or one ring changed, or branches moved or exchanged."""
+    """A molecule with one atom, one bond or one ring changed, or parts moved or exchanged."""
     (parent,) = among.parents(1)
     return edited(parent, among.generator)
 

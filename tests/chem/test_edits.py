@@ -166,15 +166,21 @@ def test_edits_change_one_thing(generator: np.random.Generator) -> None:
     assert any(not murcko(read(child)) for child in found)
 
 
-def test_branches_are_exchanged_and_what_is_between_them_turned(generator: np.random.Generator) -> None:
-    """Each of these is two moves of a branch away, and one exchange."""
-    for smiles, wanted in (
-        ("CCC(=O)NCc1ccccc1", "CCNC(=O)Cc1ccccc1"),
+@pytest.mark.parametrize(
+    ("smiles", "wanted"),
+    [
+        # Branches exchanged, and what is between them turned.
         ("FC(F)(F)c1ccc(OC(C)C)nc1", "CC(C)c1ccc(OC(F)(F)F)nc1"),
-    ):
-        cuts = Cuts(read(smiles))
-        found = {named(edited(cuts, generator)) for _ in range(3000)}
-        assert canonical(wanted) in found
+        ("CCC(=O)NCc1ccccc1", "CCNC(=O)Cc1ccccc1"),
+        # A link put in elsewhere, and turned there.
+        ("CCCc1ccc(C(=O)NC2CC2)cc1", "CCCC(=O)Nc1ccc(C2CC2)cc1"),
+        ("CCCc1ccc(C(=O)NC2CC2)cc1", "CCCNC(=O)c1ccc(C2CC2)cc1"),
+    ],
+)
+def test_parts_change_places(smiles: str, wanted: str, generator: np.random.Generator) -> None:
+    """In one edit; each is two moves of a branch away."""
+    cuts = Cuts(read(smiles))
+    assert canonical(wanted) in {named(edited(cuts, generator)) for _ in range(4000)}
 
 
 def test_edits_are_those_of_the_generator() -> None:
