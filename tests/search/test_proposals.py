@@ -9,6 +9,7 @@ from typing import Never
 import numpy as np
 import pytest
 
+import moldesign.search.proposals as proposals_module
 from moldesign.chem.environments import environments
 from moldesign.chem.fingerprints import fingerprint, tanimoto
 from moldesign.chem.molecules import canonical, read
@@ -16,6 +17,7 @@ from moldesign.language.tokenizer import tokenize
 from moldesign.policy.checkpoint import load_policy
 from moldesign.policy.policy import Policy
 from moldesign.rewards.oracle import Evaluation
+from moldesign.search.brood import Brood
 from moldesign.search.chemistry import is_known, is_sound
 from moldesign.search.choices import ORIGINS, Acquisition
 from moldesign.search.operators import OPERATORS
@@ -141,18 +143,24 @@ def test_breeding_from_what_is_wanted_finds_more(policy: Policy) -> None:
     assert means[3] > means[0] + 0.02
 
 
-def test_a_small_brood_is_of_what_is_wanted_most(policy: Policy) -> None:
-    """Children of few are like the one that is wanted most; those of many are of all kinds."""
-    alike = {}
-    for brood in (1, 100):
-        plan = replace(PLAN, generations=6, brood=brood, operators={"edit": None}, pool=60, unscreened=0.0)
+def test_a_small_brood_is_of_what_is_wanted_most(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parents of a generation are the first of what is wanted, and so many of them."""
+    sizes: list[int] = []
+
+    class Watched(Brood):
+        def parents(self, n: int, generator: np.random.Generator) -> list[str]:
+            sizes.append(len(self.smiles))
+            return super().parents(n, generator)
+
+    monkeypatch.setattr(proposals_module, "Brood", Watched)
+    for brood in (1, 20):
+        plan = replace(PLAN, generations=2, brood=brood, operators={"edit": None}, pool=60, unscreened=0.0)
         proposals = Proposals(plan, policy, policy, 0)
-        searched(proposals, 2)
+        proposals.take_in(evaluations(proposals.propose(40)))
+        sizes.clear()
         proposals.propose(16)
-        batch = proposals.propose(16)
-        prints = [fingerprint(one.mol, "ecfp4") for one in batch]
-        alike[brood] = np.mean([np.mean(tanimoto(one, prints)) for one in prints])
-    assert alike[1] > alike[100] + 0.02
+        # First of all that was scored, then twice of a brood.
+        assert [*dict.fromkeys(sizes)] == [40, brood]
 
 
 @pytest.mark.parametrize(("acquisition", "bred"), [("ucb", True), ("random", False), ("information", False)])
