@@ -178,11 +178,11 @@ def recombined(chosen: Sequence[Cuts], generator: np.random.Generator) -> Mol | 
     return joined(head, link, Part(tail.text.replace("%90", "%91"), (1,)))
 
 
-def edited(first: Cuts, generator: np.random.Generator) -> Mol | None:
+def edited(cuts: Cuts, generator: np.random.Generator) -> Mol | None:
     """The molecule with one atom, one bond or one ring changed, or parts moved or exchanged; None if that is
     no plausible one.
     """
-    draft = first.draft
+    draft = cuts.draft
     edit = _EDITS[int(generator.integers(len(_EDITS)))]
     if not edit(draft, generator):
         return None
@@ -207,6 +207,15 @@ def plausible(mol: Mol) -> bool:
 def _strained() -> tuple[Mol, ...]:
     """What no ring of usual size can hold: a triple bond, two double bonds at a carbon."""
     return tuple(Chem.MolFromSmarts(pattern) for pattern in ("*#@*", "*=[#6;R;X2]=*"))
+
+
+def _single(mol: Mol) -> list[int]:
+    """The single bonds outside rings, but those that hold charges together."""
+    return [
+        bond.GetIdx()
+        for bond in mol.GetBonds()
+        if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
+    ]
 
 
 def _is_salt(bond: Chem.Bond) -> bool:
@@ -377,65 +386,50 @@ def _move_branch(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
     return True
 
 
-def _single(mol: Mol) -> list[int]:
-    """The single bonds outside rings, but those that hold charges together."""
-    return [
-        bond.GetIdx()
-        for bond in mol.GetBonds()
-        if bond.GetBondType() == Chem.BondType.SINGLE and not bond.IsInRing() and not _is_salt(bond)
-    ]
-
-
-def _some(draft: Chem.RWMol, n: int, generator: np.random.Generator) -> list[tuple[int, int]]:
-    """The atoms of n different single bonds outside rings; none where there are fewer."""
+def _taken_apart(
+    draft: Chem.RWMol, n: int, generator: np.random.Generator
+) -> tuple[set[int], list[list[int]]] | None:
+    """Take n single bonds outside rings away; the atoms of a piece that two of them held, and the bonds, the
+    atom in the piece first where one is. None where there is no such piece.
+    """
     single = _single(draft)
     if len(single) < n:
-        return []
+        return None
     bonds = [draft.GetBondWithIdx(int(i)) for i in generator.choice(single, n, replace=False)]
-    return [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
-
-
-def _move_link(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
-    """What is between two bonds taken out, and put between the atoms of a third: the same formula."""
-    bonds = _some(draft, 3, generator)
-    if not bonds:
-        return False
-    for pair in bonds:
+    ends = [[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()] for bond in bonds]
+    for pair in ends:
         draft.RemoveBond(*pair)
-    pieces = [{*atoms} for atoms in Chem.GetMolFrags(draft)]
-    link = next((piece for piece in pieces if sum(len(piece & {*pair}) for pair in bonds) == 2), None)
-    if link is None:
-        return False
-    # The bonds at its ends, and the one that it is put in.
-    here = [sorted(pair, key=lambda i: i not in link) for pair in bonds if link & {*pair}]
-    (there,) = (pair for pair in bonds if not link & {*pair})
-    inner, outer = [pair[0] for pair in here], [pair[1] for pair in here]
-    if generator.random() < 0.5:
-        inner.reverse()
-    draft.AddBond(outer[0], outer[1], _ORDERS[1])
-    for one, other in zip(inner, there, strict=True):
-        draft.AddBond(one, other, _ORDERS[1])
-    return True
+    pieces = map(set, Chem.GetMolFrags(draft))
+    piece = next((atoms for atoms in pieces if sum(len(atoms & {*pair}) for pair in ends) == 2), None)
+    if piece is None:
+        return None
+    return piece, [sorted(pair, key=lambda i: i not in piece) for pair in ends]
 
 
 def _exchange_branches(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
     """Two branches, each where the other was, or what is between them turned: the same formula."""
-    ends = _some(draft, 2, generator)
-    if not ends:
+    found = _taken_apart(draft, 2, generator)
+    if found is None:
         return False
-    for pair in ends:
-        draft.RemoveBond(*pair)
-    # The piece in the middle has an end of each bond.
-    middle = next(
-        atoms
-        for atoms in map(set, Chem.GetMolFrags(draft))
-        if all(len(atoms & {*pair}) == 1 for pair in ends)
-    )
-    (stem, branch), (other_stem, other_branch) = (
-        sorted(pair, key=lambda i: i not in middle) for pair in ends
-    )
+    _, ((stem, branch), (other_stem, other_branch)) = found
     draft.AddBond(stem, other_branch, _ORDERS[1])
     draft.AddBond(other_stem, branch, _ORDERS[1])
+    return True
+
+
+def _move_link(draft: Chem.RWMol, generator: np.random.Generator) -> bool:
+    """What is between two bonds taken out, and put between the atoms of a third: the same formula."""
+    found = _taken_apart(draft, 3, generator)
+    if found is None:
+        return False
+    link, bonds = found
+    here = [pair for pair in bonds if pair[0] in link]
+    (there,) = (pair for pair in bonds if pair[0] not in link)
+    # In the order in which they were drawn, so that the link is turned as often as not.
+    (inner, outer), (other_inner, other_outer) = here
+    draft.AddBond(outer, other_outer, _ORDERS[1])
+    draft.AddBond(inner, there[0], _ORDERS[1])
+    draft.AddBond(other_inner, there[1], _ORDERS[1])
     return True
 
 

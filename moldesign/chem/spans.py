@@ -1,6 +1,6 @@
 """The SMILES of a molecule as a tree: what hangs on a bond outside rings is one stretch of the text.
 
-Cutting text takes a twentieth of the time of cutting a graph and writing the pieces.
+Cutting text takes a tenth of the time of cutting a graph and writing the pieces.
 """
 
 from __future__ import annotations

@@ -88,7 +88,10 @@ class Processes:
             solved = _solve(factor, similar)
             mean = (solved.T @ weights)[:, 0]
             variance = (1.0 - (solved * solved).sum(0)).clamp(min=1e-6)
-            between = self._similar(rows, rows)[i] - solved.T @ solved if i == covariance else None
+            between = None
+            if i == covariance:
+                (within,) = kernels(rows, rows, [self.properties[i]])
+                between = within - solved.T @ solved
             found.append(Posterior(mean, variance.sqrt(), between))
         return found
 

@@ -5,7 +5,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from rdkit.Chem import rdMolDescriptors
 
+from moldesign.chem import edits
 from moldesign.chem.edits import LARGEST_RING, Cuts, Part, crossed, edited, joined, plausible, recombined
 from moldesign.chem.molecules import Mol, canonical, parse, read, to_smiles
 from moldesign.chem.scaffolds import murcko
@@ -167,20 +169,27 @@ def test_edits_change_one_thing(generator: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("smiles", "wanted"),
+    ("edit", "smiles", "wanted"),
     [
-        # Branches exchanged, and what is between them turned.
-        ("FC(F)(F)c1ccc(OC(C)C)nc1", "CC(C)c1ccc(OC(F)(F)F)nc1"),
-        ("CCC(=O)NCc1ccccc1", "CCNC(=O)Cc1ccccc1"),
-        # A link put in elsewhere, and turned there.
-        ("CCCc1ccc(C(=O)NC2CC2)cc1", "CCCC(=O)Nc1ccc(C2CC2)cc1"),
-        ("CCCc1ccc(C(=O)NC2CC2)cc1", "CCCNC(=O)c1ccc(C2CC2)cc1"),
+        ("_exchange_branches", "FC(F)(F)c1ccc(OC(C)C)nc1", "CC(C)c1ccc(OC(F)(F)F)nc1"),
+        # What is between them turned.
+        ("_exchange_branches", "CCC(=O)NCc1ccccc1", "CCNC(=O)Cc1ccccc1"),
+        # A link put in elsewhere, one way round and the other.
+        ("_move_link", "CCCc1ccc(C(=O)NC2CC2)cc1", "CCCC(=O)Nc1ccc(C2CC2)cc1"),
+        ("_move_link", "CCCc1ccc(C(=O)NC2CC2)cc1", "CCCNC(=O)c1ccc(C2CC2)cc1"),
     ],
 )
-def test_parts_change_places(smiles: str, wanted: str, generator: np.random.Generator) -> None:
-    """In one edit; each is two moves of a branch away."""
+def test_parts_change_places(
+    edit: str, smiles: str, wanted: str, generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one edit, which keeps the formula; each is two moves of a branch away."""
+    monkeypatch.setattr(edits, "_EDITS", (getattr(edits, edit),))
     cuts = Cuts(read(smiles))
-    assert canonical(wanted) in {named(edited(cuts, generator)) for _ in range(4000)}
+    found = [child for _ in range(1000) if (child := edited(cuts, generator)) is not None]
+    assert canonical(wanted) in map(to_smiles, found)
+    assert {rdMolDescriptors.CalcMolFormula(child) for child in found} == {
+        rdMolDescriptors.CalcMolFormula(read(smiles))
+    }
 
 
 def test_edits_are_those_of_the_generator() -> None:
