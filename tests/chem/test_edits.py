@@ -186,7 +186,7 @@ def test_parts_change_places(
     monkeypatch.setattr(edits, "_EDITS", (getattr(edits, edit),))
     cuts = Cuts(read(smiles))
     found = [child for _ in range(1000) if (child := edited(cuts, generator)) is not None]
-    assert canonical(wanted) in map(to_smiles, found)
+    assert canonical(wanted) in [*map(to_smiles, found)]
     assert {rdMolDescriptors.CalcMolFormula(child) for child in found} == {
         rdMolDescriptors.CalcMolFormula(read(smiles))
     }
