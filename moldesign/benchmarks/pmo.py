@@ -41,7 +41,8 @@ _ALL = "policy,prefix,crossover,recombination,graft,edit"
 #: What `efficient` is without one of its ingredients: settings in place of its own.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no-surrogate": {"acquisition": "none"},
-    "no-generations": {"generations": 0},
+    # As many tries in one generation as there are in all.
+    "no-generations": {"generations": 0, "pool_size": 1330},
     "no-properties": {"surrogate_properties": "0"},
     "properties-always": {"surrogate_properties": "0.75"},
     "no-ranks": {"surrogate_targets": "scores"},

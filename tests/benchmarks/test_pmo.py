@@ -61,7 +61,11 @@ def test_an_ablation_is_the_preset_but_for_one_thing() -> None:
         different = {key for key in type(one).model_fields if getattr(one, key) != getattr(whole, key)}
         assert different == changes.keys(), name
         # Without learning nothing is rehearsed, and without a surrogate nothing is wanted.
-        idle = {"no-learning": ["replay_batch"], "no-surrogate": ["boldness", "generations", "unscreened"]}
+        idle = {
+            "no-learning": ["replay_batch"],
+            "no-surrogate": ["boldness", "brood_size", "generations", "unscreened"],
+            "no-generations": ["brood_size"],
+        }
         assert one.unread() == idle.get(name, [])
     assert whole.unread() == []
     with pytest.raises(
