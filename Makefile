@@ -107,6 +107,8 @@ pmo-classifiers: ## Convert the classifiers of drd2, gsk3b and jnk3 for the benc
 	.cache/pmo/bin/python examples/pmo/convert_classifiers.py .cache/pmo/molscore-1.9.5-py3-none-any.whl \
 	  data/zinc250k.smi.xz data/chembl_sample.smi.xz --out "$${MOLDESIGN_HOME:-$$HOME/.cache/moldesign}/pmo"
 
+# jemalloc, where it is installed, spares a quarter of a search's time (docs/optimize.md).
+bench-pmo: export LD_PRELOAD = $(firstword $(wildcard /usr/lib/*/libjemalloc.so.2))
 bench-pmo: $(READY) ## Sample efficiency: PMO's tasks with each preset, into docs/results/pmo (hours)
 	$(BIN)/moldesign benchmark pmo --tasks all --seeds 0 --jobs 2 --preset efficient --out docs/results/pmo
 

@@ -35,10 +35,12 @@ def test_nothing_heavy_is_imported_for_it() -> None:
 
 def test_it_is_plain_data_with_the_variables_that_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MALLOC_CONF", "thp:always")
     monkeypatch.setenv("SECRET_TOKEN", "s3cret")
     facts = environment(seed=None, threads=None, device={"type": "cpu"})
     assert json.loads(json.dumps(facts)) == facts
     assert facts["variables"]["OMP_NUM_THREADS"] == "1"
+    assert facts["variables"]["MALLOC_CONF"] == "thp:always"
     assert "s3cret" not in json.dumps(facts)
     assert facts["versions"]["pydantic"]
     assert "pytest" not in facts["versions"]
