@@ -37,7 +37,7 @@ TOPS = (1, 10, 100)
 #: Mean score of the ten best at which a run ends: no task gives more than 1.
 _PERFECT = 1 - 1e-9
 
-_ALL = "policy,prefix,crossover,recombination,graft,edit"
+_ALL = "policy,prefix,crossover,recombination,graft,edit,ring"
 #: What `efficient` is without one of its ingredients: settings in place of its own.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no-surrogate": {"acquisition": "none"},
@@ -47,12 +47,13 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "properties-always": {"surrogate_properties": "0.75"},
     "no-ranks": {"surrogate_targets": "scores"},
     "no-learning": {"learning_rate": 1e-12, "replay_rounds": 0},
-    "no-policy": {"operators": "crossover,recombination,graft,edit"},
+    "no-policy": {"operators": "crossover,recombination,graft,edit,ring"},
     "no-prefix": {"operators": _ALL.replace("prefix,", "")},
     "no-crossover": {"operators": _ALL.replace("crossover,", "")},
     "no-recombination": {"operators": _ALL.replace("recombination,", "")},
     "no-graft": {"operators": _ALL.replace("graft,", "")},
-    "no-edit": {"operators": _ALL.replace(",edit", "")},
+    "no-edit": {"operators": _ALL.replace("edit,", "")},
+    "no-ring": {"operators": _ALL.replace(",ring", "")},
     "no-bandit": {"operators": ",".join(f"{name}:1" for name in _ALL.split(","))},
     "no-unscreened": {"unscreened": 0.0},
     "no-boldness": {"boldness": 1.0},

@@ -184,8 +184,42 @@ def edited(cuts: Cuts, generator: np.random.Generator) -> Mol | None:
     """
     draft = cuts.draft
     edit = _EDITS[int(generator.integers(len(_EDITS)))]
-    if not edit(draft, generator):
+    return _finished(draft) if edit(draft, generator) else None
+
+
+def reringed(cuts: Cuts, ring: Cuts, generator: np.random.Generator) -> Mol | None:
+    """The molecule with another ring system in place of one of its own: what hung on that, bound by single
+    bonds, hangs on any of its atoms that have hydrogens.
+
+    None where there is no ring, where the new one has too few places or a multiple bond joined the old one to
+    the rest, or if that is no plausible molecule.
+
+    Args:
+        ring: the other, alone.
+    """
+    draft, other = cuts.draft, ring.draft
+    old = _ring_system(draft, generator)
+    if old is None:
         return None
+    held = [
+        bond.GetEndAtomIdx() if bond.GetBeginAtomIdx() in old else bond.GetBeginAtomIdx()
+        for bond in draft.GetBonds()
+        if (bond.GetBeginAtomIdx() in old) != (bond.GetEndAtomIdx() in old)
+    ]
+    places = [atom.GetIdx() for atom in other.GetAtoms() for _ in range(atom.GetTotalNumHs())]
+    if len(held) > len(places):
+        return None
+    first = draft.GetNumAtoms()
+    draft.InsertMol(other)
+    for i, place in zip(held, generator.permutation(places).tolist(), strict=False):
+        draft.AddBond(i, first + place, _ORDERS[1])
+    for i in sorted(old, reverse=True):
+        draft.RemoveAtom(i)
+    return _finished(draft)
+
+
+def _finished(draft: Chem.RWMol) -> Mol | None:
+    """The molecule that a draft is; None if that is no plausible one."""
     quiet_rdkit()
     if Chem.SanitizeMol(draft, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
         return None
@@ -404,6 +438,27 @@ def _taken_apart(
     if piece is None:
         return None
     return piece, [sorted(pair, key=lambda i: i not in piece) for pair in ends]
+
+
+def _ring_system(draft: Chem.RWMol, generator: np.random.Generator) -> set[int] | None:
+    """Atoms of one of the ring systems, and those that hang on it by a double bond or a charge; None where
+    there is no ring, or more than an atom hangs on it so.
+    """
+    rings = [set(ring) for ring in draft.GetRingInfo().AtomRings()]
+    if not rings:
+        return None
+    system = _one(rings, generator)
+    while any(not ring <= system and ring & system for ring in rings):
+        system = system.union(*(ring for ring in rings if ring & system))
+    for bond in [bond for i in system for bond in draft.GetAtomWithIdx(i).GetBonds()]:
+        ends = {bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()}
+        bound = bond.GetBondType() != Chem.BondType.SINGLE or _is_salt(bond)
+        if bound and not ends <= system:
+            (outside,) = ends - system
+            if draft.GetAtomWithIdx(outside).GetDegree() > 1:
+                return None
+            system = system | {outside}
+    return system
 
 
 def _exchange_branches(draft: Chem.RWMol, generator: np.random.Generator) -> bool:

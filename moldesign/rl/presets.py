@@ -14,7 +14,7 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
         "ranked replay learns",
         {
             "estimator": "tb",
-            "operators": "policy,prefix,crossover,recombination,graft,edit",
+            "operators": "policy,prefix,crossover,recombination,graft,edit,ring",
             "chemistry": "known",
             "acquisition": "ucb",
             "boldness": 5.0,

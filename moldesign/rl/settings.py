@@ -129,7 +129,7 @@ class OptimizeSettings(BaseModel):
     )
     operators: str = Field(
         "policy",
-        description="What proposes, of policy,prefix,crossover,recombination,graft,edit; or policy:4,edit:1.",
+        description="What proposes: policy,prefix,crossover,recombination,graft,edit,ring; or edit:4,ring:1.",
     )
     pool_size: int = Field(
         1000, ge=1, le=100_000, description="Proposals a step, if not of the policy alone."

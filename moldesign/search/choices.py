@@ -9,8 +9,9 @@ from typing import Literal, get_args
 #: - crossover: ends, or halves of a ring, of two scored molecules joined;
 #: - recombination: ends of two at a link of a third;
 #: - graft: a part of what the agent wrote in place of one of a scored molecule;
-#: - edit: one atom, one bond or one ring of a scored molecule changed, or a branch moved.
-Origin = Literal["policy", "prefix", "crossover", "recombination", "graft", "edit"]
+#: - edit: one atom, one bond or one ring of a scored molecule changed, or a branch moved;
+#: - ring: a known ring system in place of one of a scored molecule.
+Origin = Literal["policy", "prefix", "crossover", "recombination", "graft", "edit", "ring"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moldesign.chem.edits import Cuts, crossed, edited, recombined
+from moldesign.chem.edits import Cuts, crossed, edited, recombined, reringed
 from moldesign.chem.molecules import Mol, to_smiles
 from moldesign.search.brood import Brood
+from moldesign.search.chemistry import known_ring
 from moldesign.search.choices import Origin
 from moldesign.search.relatives import Relatives
 from moldesign.search.stock import Stock
@@ -66,12 +67,20 @@ def edit(among: Breeding) -> Mol | None:
     return edited(parent, among.generator)
 
 
+def ring(among: Breeding) -> Mol | None:
+    """A known ring system in place of one of a good molecule, as no small change makes indole of benzene."""
+    (parent,) = among.parents(1)
+    other = among.relatives.cuts(known_ring(among.generator))
+    return reringed(parent, other, among.generator)
+
+
 #: Those that need no policy.
 OPERATORS: dict[Origin, Operator] = {
     "crossover": crossover,
     "recombination": recombination,
     "graft": graft,
     "edit": edit,
+    "ring": ring,
 }
 #: Tries for each child that is wanted, at most.
 _TRIES = 2

@@ -8,7 +8,17 @@ import pytest
 from rdkit.Chem import rdMolDescriptors
 
 from moldesign.chem import edits
-from moldesign.chem.edits import LARGEST_RING, Cuts, Part, crossed, edited, joined, plausible, recombined
+from moldesign.chem.edits import (
+    LARGEST_RING,
+    Cuts,
+    Part,
+    crossed,
+    edited,
+    joined,
+    plausible,
+    recombined,
+    reringed,
+)
 from moldesign.chem.molecules import Mol, canonical, parse, read, to_smiles
 from moldesign.chem.scaffolds import murcko
 
@@ -128,13 +138,15 @@ def test_where_nothing_can_be_cut_nothing_comes(generator: np.random.Generator) 
     assert recombined([ethane, benzene, ethane], generator) is None
 
 
-@pytest.mark.parametrize("make", ["cross", "recombine", "edit"])
+@pytest.mark.parametrize("make", ["cross", "recombine", "edit", "rering"])
 def test_every_child_is_a_molecule_as_it_is_written(make: str, generator: np.random.Generator) -> None:
     cuts = [Cuts(read(smiles)) for smiles in MOLECULES]
+    rings = [Cuts(read(smiles)) for smiles in ("c1ccc2sccc2c1", "O=C1CCCN1", "C1CC2(CCN1)CC2", "c1nnn[nH]1")]
     ways: dict[str, Callable[[], Mol | None]] = {
         "cross": lambda: crossed(_one(cuts, generator), _one(cuts, generator), generator),
         "recombine": lambda: recombined([_one(cuts, generator) for _ in range(3)], generator),
         "edit": lambda: edited(_one(cuts, generator), generator),
+        "rering": lambda: reringed(_one(cuts, generator), _one(rings, generator), generator),
     }
     children = [to_smiles(child) for child in (ways[make]() for _ in range(400)) if child is not None]
     assert len(children) > 100
@@ -190,6 +202,38 @@ def test_parts_change_places(
     assert {rdMolDescriptors.CalcMolFormula(child) for child in found} == {
         rdMolDescriptors.CalcMolFormula(read(smiles))
     }
+
+
+@pytest.mark.parametrize(
+    ("smiles", "ring", "wanted"),
+    [
+        ("Cc1ccccc1", "c1ccncc1", {"Cc1ccccn1", "Cc1cccnc1", "Cc1ccncc1"}),
+        # Two at one atom, where it has two hydrogens.
+        ("Cc1ccccc1F", "C1CC1", {"CC1CC1F", "CC1(F)CC1"}),
+        # At a nitrogen; without stereo.
+        ("C[C@H](O)c1ccccc1", "c1c[nH]cn1", {
+            "CC(O)n1ccnc1", "CC(O)c1c[nH]cn1", "CC(O)c1cnc[nH]1", "CC(O)c1ncc[nH]1"
+        }),
+        # A whole system, with what hangs on it by a double bond or a charge.
+        ("CC1CCc2ccccc2C1=O", "C1CC1", {"CC1CC1"}),
+        ("Cc1cccc[n+]1[O-]", "C1CC1", {"CC1CC1"}),
+        ("CC1CCC2(CC1)CC2", "C1CC1", {"CC1CC1"}),
+        # Either of two.
+        ("C1CC1Oc1ccccc1", "c1ccsc1", {
+            "c1csc(OC2CC2)c1", "c1cc(OC2CC2)cs1", "c1ccc(Oc2cccs2)cc1", "c1ccc(Oc2ccsc2)cc1"
+        }),
+        # No ring; more than an atom at a double bond; three to hang on two places.
+        ("CCO", "C1CC1", set()),
+        ("CC=C1CCCC1", "C1CC1", set()),
+        ("Cc1cc(F)cc(Cl)c1", "c1ncon1", set()),
+    ],
+)  # fmt: skip
+def test_another_ring_system_takes_the_place_of_one(
+    smiles: str, ring: str, wanted: set[str], generator: np.random.Generator
+) -> None:
+    cuts, other = Cuts(read(smiles)), Cuts(read(ring))
+    found = {named(reringed(cuts, other, generator)) for _ in range(200)} - {None}
+    assert found == {canonical(one) for one in wanted}
 
 
 def test_edits_are_those_of_the_generator() -> None:

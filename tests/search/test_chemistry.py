@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from moldesign.chem.molecules import read
 from moldesign.language.corpus import load
+from moldesign.language.occurrences import shipped_occurrences
 from moldesign.rewards.objective import Objective
-from moldesign.search.chemistry import has_known_rings, is_known, is_sound, strict
+from moldesign.search.chemistry import KNOWN_RINGS, has_known_rings, is_known, is_sound, known_ring, strict
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,12 @@ def test_a_filter_is_not_doubled() -> None:
     assert strict(table()).labels == ("qed", "strict_alerts", "strict_ring_systems")
     assert strict(table(alerts=True)).labels == ("qed", "alerts", "strict_ring_systems")
     assert strict(strict(table())).spec() == strict(table()).spec()
+
+
+def test_rings_are_drawn_by_the_root_of_how_common_they_are() -> None:
+    generator = np.random.default_rng(0)
+    counts = shipped_occurrences("ring_systems").counts
+    drawn = Counter(known_ring(generator) for _ in range(40_000))
+    assert min(counts[ring] for ring in drawn) >= KNOWN_RINGS
+    benzene, indole = "c1ccccc1", "c1ccc2[nH]ccc2c1"
+    assert drawn[benzene] / drawn[indole] == pytest.approx((counts[benzene] / counts[indole]) ** 0.5, rel=0.2)
