@@ -37,17 +37,18 @@ TOPS = (1, 10, 100)
 #: Mean score of the ten best at which a run ends: no task gives more than 1.
 _PERFECT = 1 - 1e-9
 
-_ALL = "policy,prefix,crossover,recombination,graft,edit,ring"
+_WHOLE = settings_of("efficient")
+_ALL: str = _WHOLE["operators"]
 #: What `efficient` is without one of its ingredients: settings in place of its own.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no-surrogate": {"acquisition": "none"},
     # As many tries in one generation as there are in all.
-    "no-generations": {"generations": 0, "pool_size": 1330},
+    "no-generations": {"generations": 0, "pool_size": _WHOLE["pool_size"] * (1 + _WHOLE["generations"])},
     "no-properties": {"surrogate_properties": "0"},
     "properties-always": {"surrogate_properties": "0.75"},
     "no-ranks": {"surrogate_targets": "scores"},
     "no-learning": {"learning_rate": 1e-12, "replay_rounds": 0},
-    "no-policy": {"operators": "crossover,recombination,graft,edit,ring"},
+    "no-policy": {"operators": _ALL.replace("policy,prefix,", "")},
     "no-prefix": {"operators": _ALL.replace("prefix,", "")},
     "no-crossover": {"operators": _ALL.replace("crossover,", "")},
     "no-recombination": {"operators": _ALL.replace("recombination,", "")},

@@ -17,6 +17,7 @@ import numpy as np
 from rdkit import Chem
 
 from moldesign.chem.molecules import Mol, quiet_rdkit
+from moldesign.chem.rings import ring_atoms, with_bound
 from moldesign.chem.spans import Spans
 
 #: No child has a larger ring.
@@ -444,21 +445,13 @@ def _ring_system(draft: Chem.RWMol, generator: np.random.Generator) -> set[int] 
     """Atoms of one of the ring systems, and those that hang on it by a double bond or a charge; None where
     there is no ring, or more than an atom hangs on it so.
     """
-    rings = [set(ring) for ring in draft.GetRingInfo().AtomRings()]
+    rings = draft.GetRingInfo().AtomRings()
     if not rings:
         return None
-    system = _one(rings, generator)
-    while any(not ring <= system and ring & system for ring in rings):
-        system = system.union(*(ring for ring in rings if ring & system))
-    for bond in [bond for i in system for bond in draft.GetAtomWithIdx(i).GetBonds()]:
-        ends = {bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()}
-        bound = bond.GetBondType() != Chem.BondType.SINGLE or _is_salt(bond)
-        if bound and not ends <= system:
-            (outside,) = ends - system
-            if draft.GetAtomWithIdx(outside).GetDegree() > 1:
-                return None
-            system = system | {outside}
-    return system
+    place = _one(rings, generator)[0]
+    inside = next(atoms for atoms in ring_atoms(draft) if place in atoms)
+    system = with_bound(draft, inside)
+    return None if any(draft.GetAtomWithIdx(i).GetDegree() > 1 for i in system - inside) else system
 
 
 def _exchange_branches(draft: Chem.RWMol, generator: np.random.Generator) -> bool:

@@ -58,6 +58,11 @@ def _systems_of(smiles: str) -> tuple[str, ...]:
 def _systems(mol: Mol) -> list[str]:
     if any(atom.GetFormalCharge() and atom.IsInRing() for atom in mol.GetAtoms()):
         mol = uncharged(mol)
+    return sorted(_canonical(_cut_out(mol, system)) for system in ring_atoms(mol))
+
+
+def ring_atoms(mol: Mol) -> list[set[int]]:
+    """Of each ring system the atoms that are in its rings."""
     systems: list[set[int]] = []
     for ring in mol.GetRingInfo().AtomRings():
         joined = set(ring)
@@ -68,19 +73,25 @@ def _systems(mol: Mol) -> list[str]:
             else:
                 joined |= system
         systems = [*apart, joined]
-    return sorted(_canonical(_cut_out(mol, system)) for system in systems)
+    return systems
 
 
-def _cut_out(mol: Mol, ring_atoms: set[int]) -> str:
-    """SMILES of these atoms and those doubly bound to them, hydrogens where other bonds were."""
-    atoms = set(ring_atoms)
-    for index in ring_atoms:
+def with_bound(mol: Mol, inside: set[int]) -> set[int]:
+    """These atoms of a ring system and those doubly bound to them."""
+    atoms = set(inside)
+    for index in inside:
         atom = mol.GetAtomWithIdx(index)
         for bond in atom.GetBonds():
             # The two ways to write an N-oxide or a sulfoxide both keep its oxygen.
             opposite = bond.GetOtherAtom(atom).GetFormalCharge() * atom.GetFormalCharge() < 0
             if opposite or bond.GetBondType() == Chem.BondType.DOUBLE:
                 atoms.add(bond.GetOtherAtomIdx(index))
+    return atoms
+
+
+def _cut_out(mol: Mol, inside: set[int]) -> str:
+    """SMILES of these atoms and those doubly bound to them, hydrogens where other bonds were."""
+    atoms = with_bound(mol, inside)
     system = Chem.RWMol()
     place: dict[int, int] = {}
     for index in sorted(atoms):
@@ -89,7 +100,7 @@ def _cut_out(mol: Mol, ring_atoms: set[int]) -> str:
         copy.SetFormalCharge(atom.GetFormalCharge())
         copy.SetNumRadicalElectrons(atom.GetNumRadicalElectrons())
         # What is doubly bound may belong to an aromatic ring of its own.
-        copy.SetIsAromatic(atom.GetIsAromatic() and index in ring_atoms)
+        copy.SetIsAromatic(atom.GetIsAromatic() and index in inside)
         cut = sum(
             int(bond.GetBondTypeAsDouble())
             for bond in atom.GetBonds()
@@ -100,7 +111,7 @@ def _cut_out(mol: Mol, ring_atoms: set[int]) -> str:
         place[index] = system.AddAtom(copy)
     for bond in mol.GetBonds():
         begin, end = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        if begin in place and end in place and (begin in ring_atoms or end in ring_atoms):
+        if begin in place and end in place and (begin in inside or end in inside):
             system.AddBond(place[begin], place[end], bond.GetBondType())
             copied = system.GetBondBetweenAtoms(place[begin], place[end])
             copied.SetIsAromatic(bond.GetIsAromatic())

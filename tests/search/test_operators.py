@@ -40,7 +40,9 @@ def test_children_are_new_wanted_and_like_their_parents(name: str) -> None:
     strangers = [
         tanimoto(fingerprint(read(smiles)), parents).max() for smiles in ("CCCCBr", "C1CCSC1", "N#CC#N")
     ]
-    assert np.mean(alike) > 0.25 > max(strangers)
+    # A ring system is more of these small molecules than what other operators take away.
+    assert np.mean(alike) > (0.25 if name == "ring" else 0.3)
+    assert max(strangers) < 0.3
     assert [*bred()] == [*made]
 
 
