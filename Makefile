@@ -60,8 +60,9 @@ layout:
 	@ln -s "$(CURDIR)"/models $(LAYOUT)/moldesign/priors
 	@ln -s "$(CURDIR)"/tests $(LAYOUT)/tests
 
-bench-demo: $(READY) ## The demo over five seeds, into docs/results/demo.json (10 minutes)
+bench-demo: $(READY) ## The demo over five seeds, into docs/results/demo.json, and without search (half an hour)
 	$(BIN)/python -m moldesign.benchmarks.demo --out docs/results/demo.json
+	$(BIN)/python -m moldesign.benchmarks.demo --estimator dap --out docs/results/demo_dap.json
 	$(BIN)/python -m moldesign.benchmarks.demo --estimator reinforce --out docs/results/demo_reinforce.json
 
 bench-priors: $(READY) ## Measure the shipped priors anew, into runs/card (half an hour)

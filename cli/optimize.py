@@ -26,14 +26,15 @@ from moldesign.cli.running import (
     watching,
 )
 from moldesign.errors import UsageError, nearest
-from moldesign.rl.presets import settings_of
+from moldesign.rl.presets import DEFAULT, settings_of
 from moldesign.rl.settings import OptimizeSettings
 from moldesign.settings import build, parse_toml, read_text
 
 _CONFIG_KEYS = ("objective", "prior", "settings")
+_DEFAULTS = OptimizeSettings.of(**settings_of(DEFAULT)).model_dump(exclude={"budget"})
 
 
-@settings_options(OptimizeSettings)
+@settings_options(OptimizeSettings, defaults=_DEFAULTS)
 def optimize(
     settings: dict[str, Any],
     objective: Annotated[
@@ -56,7 +57,9 @@ def optimize(
     preset: Annotated[
         str | None,
         typer.Option(
-            "--preset", help="Settings that belong together: efficient, reinvent, genetic-gfn or gp-bo."
+            "--preset",
+            help="Settings that belong together: efficient, reinvent, genetic-gfn or gp-bo; single ones go "
+            "before. (default: efficient, but none where an estimator is given)",
         ),
     ] = None,
     sdf: SdfOption = False,
@@ -85,8 +88,12 @@ def optimize(
         from moldesign.rewards.trust import trust_command
 
         trust_command(oracle_cmd)
+    asked = {**given.get("settings", {}), **settings}
+    # Who names an estimator means that, and no search around it.
+    if preset is None and "estimator" not in asked:
+        preset = DEFAULT
     together = settings_of(preset) if preset else {}
-    chosen = OptimizeSettings.of(**{**together, **given.get("settings", {}), **settings})
+    chosen = OptimizeSettings.of(**{**together, **asked})
     if idle := chosen.unread():
         typer.echo(
             f"moldesign: nothing reads {', '.join(idle)} here (estimator {chosen.estimator})", err=True

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -48,7 +49,7 @@ ForceFlag = Annotated[bool, typer.Option("--force", help="Replace an output that
 
 
 def settings_options(
-    model: type[BaseModel], *, target: str = "settings", **defaults: Any
+    model: type[BaseModel], *, target: str = "settings", defaults: Mapping[str, Any] = MappingProxyType({})
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each field of the model.
 

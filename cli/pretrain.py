@@ -74,7 +74,7 @@ def pretrain(
     )  # fmt: skip
 
 
-@settings_options(PretrainSettings, **_FINETUNE)
+@settings_options(PretrainSettings, defaults=_FINETUNE)
 def finetune(
     settings: dict[str, Any],
     corpora: Corpora,

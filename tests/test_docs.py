@@ -20,7 +20,10 @@ ENVIRONMENT = {**os.environ, "MOLDESIGN_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 #: Makes a long command short; the last of two equal options is the one that counts.
 CHEAPER = {
-    "optimize": ["--budget", "40", "--batch-size", "32"],
+    "optimize": [
+        *("--budget", "40", "--batch-size", "32", "--batch-growth", "0"),
+        *("--pool-size", "40", "--generations", "1"),
+    ],
     "resume": ["--budget", "60"],
     "sample": ["-n", "20"],
     "pretrain": ["--epochs", "1", "--layers", "1", "--hidden-size", "16", "--embedding-size", "8"],

@@ -10,19 +10,19 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from moldesign.benchmarks.results import write_result
 from moldesign.rl.optimize import optimize
+from moldesign.rl.presets import DEFAULT
 
 _WINDOW = 300
 
 
-def measure(seed: int, *, objective: str, prior: str, budget: int, estimator: str) -> dict[str, object]:
+def measure(seed: int, objective: str, **options: Any) -> dict[str, object]:
     """The figures of one run: mean score of the first and last 300 calls, the gain between them, seconds."""
     started = time.monotonic()
-    run = optimize(
-        objective, prior=prior, budget=budget, seed=seed, estimator=estimator, export={"nearest_for": 0}
-    )
+    run = optimize(objective, seed=seed, export={"nearest_for": 0}, **options)
     scores = run.ledger["score"]
     first, last = float(scores.head(_WINDOW).mean()), float(scores.tail(_WINDOW).mean())
     return {
@@ -46,18 +46,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--objective", default="druglike")
     parser.add_argument("--prior", default="druglike")
-    parser.add_argument("--estimator", default="dap")
+    parser.add_argument("--estimator", help="an estimator alone, in place of a preset")
+    parser.add_argument("--preset", default=DEFAULT)
     parser.add_argument("--budget", type=int, default=3000)
     parser.add_argument("--seeds", default="0,1,2,3,4")
     arguments = parser.parse_args()
+    way = {"estimator": arguments.estimator} if arguments.estimator else {"preset": arguments.preset}
     runs = []
     for seed in arguments.seeds.split(","):
         figures = measure(
-            int(seed),
-            objective=arguments.objective,
-            prior=arguments.prior,
-            budget=arguments.budget,
-            estimator=arguments.estimator,
+            int(seed), arguments.objective, prior=arguments.prior, budget=arguments.budget, **way
         )
         sys.stderr.write(f"{figures}\n")
         runs.append(figures)
@@ -65,7 +63,7 @@ def main() -> None:
     result = {
         "objective": arguments.objective,
         "prior": arguments.prior,
-        "estimator": arguments.estimator,
+        **way,
         "budget": arguments.budget,
         "median_gain": statistics.median(gains),
         "smallest_gain": min(gains),

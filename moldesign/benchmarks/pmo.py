@@ -72,6 +72,8 @@ CHEMISTRIES: dict[str, dict[str, Any]] = {
     "any-chemistry": {"chemistry": "any"},
     "strict-chemistry": {"chemistry": "strict"},
 }
+#: What counts in PMO is the ten best, however alike.
+_PROTOCOL = {"diversity": False}
 #: Names of several rows.
 GROUPS: dict[str, list[str]] = {
     "ablations": ["efficient", *(f"efficient/{name}" for name in ABLATIONS)],
@@ -91,7 +93,7 @@ def settings_of_row(name: str) -> dict[str, Any]:
     if slash and (preset != "efficient" or variant not in variants):
         known = [f"efficient/{one}" for one in variants]
         raise UsageError(f"no preset '{name}'{nearest(name, known)}; there are {', '.join(known)}")
-    return {**settings_of(preset), **(variants[variant] if slash else {})}
+    return {**_PROTOCOL, **settings_of(preset), **(variants[variant] if slash else {})}
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ class Course:
         self.guard = Guard(self.method, run.say)
         self.search: Proposals | None = None
         if chosen.searches:
-            self.search = Proposals(_plan(chosen), run.agent, run.prior, chosen.seed)
+            fits = self.scaffolds.has_room if chosen.diversity else None
+            self.search = Proposals(_plan(chosen), run.agent, run.prior, chosen.seed, fits)
         self.rows = 0
         self.in_flight: deque[tuple[Sequences, Asked]] = deque()
         if run.saved is not None:

@@ -47,6 +47,11 @@ class ScaffoldMemory:
             self.counts[scaffold] += 1
         return out
 
+    def has_room(self, mol: Mol) -> bool:
+        """Whether a molecule that was never found would earn anything."""
+        scaffold = scaffolds.murcko(mol)
+        return not scaffold or self.counts[scaffold] < self.bucket_size
+
     def earns(self, smiles: str) -> bool:
         """Whether another molecule of this one's scaffold would earn anything; the SMILES is canonical."""
         mol = parse(smiles)

@@ -7,6 +7,9 @@ from typing import Any
 
 from moldesign.errors import UsageError, nearest
 
+#: What the command line takes where neither a preset, nor an estimator, nor a configuration is given.
+DEFAULT = "efficient"
+
 #: Name -> what it is, and its settings. What is left out has the default of its estimator.
 PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "efficient": (
@@ -32,7 +35,6 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
             "replay_rounds": 2,
             "replay_batch": 32,
             "replay_randomised": True,
-            "diversity": False,
         },
     ),
     "reinvent": (

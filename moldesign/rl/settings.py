@@ -115,7 +115,10 @@ class OptimizeSettings(BaseModel):
     purge: bool = Field(
         False, description="Forget remembered molecules of a scaffold that no longer earns anything."
     )
-    diversity: bool = Field(True, description="Discount molecules of scaffolds found often already.")
+    diversity: bool = Field(
+        True,
+        description="Discount scaffolds found often already; a search leaves out those that earn nothing.",
+    )
     bucket_size: int = Field(
         25, ge=1, description="Good molecules of a scaffold after which it earns nothing."
     )
@@ -129,7 +132,7 @@ class OptimizeSettings(BaseModel):
     )
     operators: str = Field(
         "policy",
-        description="What proposes: policy,prefix,crossover,recombination,graft,edit,ring; or edit:4,ring:1.",
+        description="What proposes molecules; with shares: edit:4,ring:1.",
     )
     pool_size: int = Field(
         1000, ge=1, le=100_000, description="Proposals a step, if not of the policy alone."

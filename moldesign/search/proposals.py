@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -120,13 +120,19 @@ class Candidates:
 class Proposals:
     """Proposes molecules and learns from their scores.
 
+    Args:
+        fits: whether a molecule may be proposed, beside what the plan says; None: any.
+
     Attributes:
         archive: what was scored.
         drawn: rows that the policy has written so far.
     """
 
-    def __init__(self, plan: Plan, agent: Policy, prior: Policy, seed: int) -> None:
+    def __init__(
+        self, plan: Plan, agent: Policy, prior: Policy, seed: int, fits: Callable[[Mol], bool] | None = None
+    ) -> None:
         self.plan, self._agent, self._prior, self._seed = plan, agent, prior, seed
+        self._may_be = fits
         self.archive = Archive()
         self.relatives, self.stock = Relatives(), Stock()
         self.surrogate: Surrogate | None = None
@@ -293,7 +299,7 @@ class Proposals:
         return [*islice(wanted, n)]
 
     def _fits(self, mol: Mol) -> bool:
-        return self.plan.chemistry == "any" or is_known(mol)
+        return (self.plan.chemistry == "any" or is_known(mol)) and (self._may_be is None or self._may_be(mol))
 
     def _is_new(self, smiles: str) -> bool:
         return smiles not in self.archive and smiles not in self._open

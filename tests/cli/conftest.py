@@ -130,7 +130,7 @@ def finished_run(
     cwd = tmp_path_factory.mktemp("finished")
     done = moldesign(
         "optimize", "qed", "--prior", small_prior, "--budget", 100, "--batch-size", 32, "--seed", 3,
-        "--threads", 1, "-o", "run", "--json", cwd=cwd,
+        "--estimator", "dap", "--threads", 1, "-o", "run", "--json", cwd=cwd,
     )  # fmt: skip
     assert done.code == 0, done.err
     return FinishedRun(cwd / "run", done)

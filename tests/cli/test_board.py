@@ -16,6 +16,7 @@ def test_events_are_the_columns_of_steps_csv(moldesign: Any, small_prior: Path, 
 
     done = moldesign(
         *("optimize", "qed", "--prior", str(small_prior), "--max-steps", "3", "--batch-size", "16"),
+        *("--estimator", "dap"),
         *("--tensorboard", "-o", "run"),
         cwd=tmp_path,
     )

@@ -21,7 +21,9 @@ from moldesign.chem import descriptors, molecules
 from moldesign.cli.running import report_run
 from moldesign.records.ledger import Ledger
 from moldesign.records.timeline import Timeline
+from moldesign.rl.presets import PRESETS
 from moldesign.rl.run import PHASES
+from moldesign.rl.settings import OptimizeSettings
 
 SCORER = Path(__file__).parents[2] / "examples" / "logp_scorer.py"
 
@@ -64,7 +66,7 @@ def test_an_external_command_scores(moldesign: Any, small_prior: Path, tmp_path:
     scorer = shlex.join([sys.executable, str(SCORER)])
     done = moldesign(
         "optimize", "--oracle-cmd", scorer, "--budget", 30, "--seed", 1, "--prior", small_prior,
-        "--threads", 1, "--epochs", 2, "-o", "run", "--json", cwd=tmp_path,
+        "--threads", 1, "--estimator", "dap", "--epochs", 2, "-o", "run", "--json", cwd=tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "moldesign: nothing reads epochs here (estimator " in done.err
@@ -87,7 +89,7 @@ def test_a_signal_ends_the_run_with_everything_saved(
     out = tmp_path / "run"
     process = moldesign.start(
         "optimize", "qed", "--prior", small_prior, "--max-hours", 1, "--batch-size", 16, "--threads", 1,
-        "--workers", workers, "-o", "run", "--json", cwd=tmp_path,
+        "--estimator", "dap", "--workers", workers, "-o", "run", "--json", cwd=tmp_path,
     )  # fmt: skip
     try:
         while not (out / "steps.csv").exists() or (out / "steps.csv").read_text().count("\n") < 3:
@@ -146,3 +148,46 @@ def test_flags_override_the_file(tmp_path: Path, moldesign: Any) -> None:
     assert done.code == 2
     assert "setting 'seed'" in done.err
     assert "-1" in done.err
+
+
+#: Keep a search of the tests short: the default tries 190 molecules, and six times as many children.
+SMALL = ("--budget", 40, "--pool-size", 32, "--batch-size", 16, "--generations", 1)
+
+
+def test_without_an_estimator_a_surrogate_chooses_among_what_many_operators_propose(
+    forks: Any, small_prior: Path, tmp_path: Path
+) -> None:
+    run = ("optimize", "qed", "--prior", small_prior, *SMALL, "--chemistry", "any")
+    done = forks(*run, "-o", "run", cwd=tmp_path)
+    assert done.code == 0, done.err
+    settings = tomllib.loads((tmp_path / "run" / "config.toml").read_text())["settings"]
+    efficient = {**PRESETS["efficient"][1], "chemistry": "any"}
+    given = {"pool_size": 32, "batch_size": 16, "generations": 1}
+    assert {name: settings[name] for name in efficient} == {**efficient, **given}
+    origins = set(pd.read_csv(tmp_path / "run" / "candidates.csv")["origin"])
+    assert origins > {"policy"}
+
+
+@pytest.mark.parametrize("where", ["flag", "file"])
+def test_with_an_estimator_the_policy_alone_proposes(
+    forks: Any, small_prior: Path, tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "run.toml").write_text('[settings]\nbudget = 40\nbatch_size = 32\nestimator = "dap"\n')
+    plain = ("--budget", 40, "--batch-size", 32, "--estimator", "dap")
+    given = plain if where == "flag" else ("--config", "run.toml")
+    done = forks("optimize", "qed", "--prior", small_prior, *given, "-o", "run", cwd=tmp_path)
+    assert done.code == 0, done.err
+    settings = tomllib.loads((tmp_path / "run" / "config.toml").read_text())["settings"]
+    assert settings == OptimizeSettings.of(estimator="dap", budget=40, batch_size=32).model_dump(
+        exclude_none=True
+    )
+    assert set(pd.read_csv(tmp_path / "run" / "candidates.csv")["origin"]) == {"policy"}
+
+
+def test_a_batch_that_the_default_pool_cannot_fill_is_refused(forks: Any, tmp_path: Path) -> None:
+    done = forks("optimize", "qed", "--batch-size", 256, cwd=tmp_path)
+    assert done.code == 2
+    assert done.err == (
+        "moldesign: pool_size: 190 proposals cannot fill a batch of 256; raise it, or lower batch_size\n"
+    )
+    assert not (tmp_path / "run").exists()

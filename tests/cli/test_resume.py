@@ -66,7 +66,7 @@ def test_a_finished_run_goes_on_and_its_ledger_is_exported(
 def test_two_processes_in_one_directory(moldesign: Any, small_prior: Path, tmp_path: Path) -> None:
     process = moldesign.start(
         "optimize", "qed", "--prior", small_prior, "--max-hours", 1, "--batch-size", 16, "--threads", 1,
-        "-o", "run", cwd=tmp_path,
+        "--estimator", "dap", "-o", "run", cwd=tmp_path,
     )  # fmt: skip
     try:
         while not (tmp_path / "run" / "steps.csv").exists():
@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_ends_the_run_and_loses_nothing(
     """No file may grow beyond a limit, as on a full disk; then there is room again."""
     options = [
         "optimize", "qed", "--prior", small_prior, "--max-steps", 40, "--batch-size", 16, "--seed", 1,
-        "--threads", 1, "--checkpoint-minutes", 0 if limit < 100_000 else 5,
+        "--estimator", "dap", "--threads", 1, "--checkpoint-minutes", 0 if limit < 100_000 else 5,
     ]  # fmt: skip
     limited = (
         f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
@@ -124,7 +124,7 @@ def test_a_second_signal_leaves_at_once_with_the_last_state_whole(
     command = f"python3 {scorer}"
     process = moldesign.start(
         "optimize", "--oracle-cmd", command, "--prior", small_prior, "--max-steps", 20, "--batch-size", 8,
-        "--checkpoint-minutes", 0, "--threads", 1, "-o", "run", cwd=tmp_path,
+        "--checkpoint-minutes", 0, "--threads", 1, "--estimator", "dap", "-o", "run", cwd=tmp_path,
     )  # fmt: skip
     try:
         log = tmp_path / "run" / "steps.csv"
@@ -161,7 +161,8 @@ def test_as_the_first_process_of_a_container(moldesign: Any, small_prior: Path, 
     process = subprocess.Popen(
         [
             "unshare", "-r", "-p", "-f", sys.executable, "-m", "moldesign", "optimize", "qed", "--prior",
-            small_prior, "--max-hours", "1", "--batch-size", "16", "--threads", "1", "-o", "run",
+            small_prior, "--max-hours", "1", "--batch-size", "16", "--threads", "1", "--estimator",
+            "dap", "-o", "run",
         ],
         cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip

@@ -43,3 +43,13 @@ def test_a_reward_below_nothing_is_not_raised() -> None:
     memory = ScaffoldMemory(bucket_size=2, min_reward=-10.0)
     out = discounted(memory, ["Cc1ccccc1", "Oc1ccccc1", "Nc1ccccc1"], np.array([-4.0, -4.0, 2.0]))
     assert out.tolist() == [-4.0, -4.0, 0.0]
+
+
+def test_room_is_where_a_new_molecule_would_earn() -> None:
+    memory = ScaffoldMemory(bucket_size=2, min_reward=0.0)
+    discounted(memory, ["Cc1ccccc1", "CCO", "CCO"], np.ones(3))
+    assert memory.has_room(read("Oc1ccccc1"))
+    discounted(memory, ["Nc1ccccc1"], np.ones(1))
+    assert not memory.has_room(read("Oc1ccccc1"))
+    assert memory.has_room(read("Oc1ccncc1"))
+    assert memory.has_room(read("CCN")), "each molecule without rings is a scaffold of its own"

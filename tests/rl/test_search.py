@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from moldesign.chem.molecules import read
+from moldesign.chem.scaffolds import murcko
 from moldesign.rewards.objective import Objective
 from moldesign.rl.methods import Method
 from moldesign.rl.optimize import optimize
@@ -105,3 +107,30 @@ def test_strict_chemistry_spends_no_call_on_what_is_not_sound(small_prior: Path)
     assert len(found.ledger) >= 40
     assert all(is_sound(read(smiles)) for smiles in found.ledger["smiles"])
     assert "strict_alerts" in found.oracle.labels
+
+
+def crowded(run: Run, bucket_size: int) -> list[str]:
+    """What was scored although so many of its scaffold had been, in the steps before."""
+    counts: Counter[str] = Counter()
+    found = []
+    for _, step in run.ledger.groupby("step"):
+        of_step = [(smiles, murcko(read(smiles))) for smiles in step["smiles"]]
+        found += [smiles for smiles, scaffold in of_step if scaffold and counts[scaffold] >= bucket_size]
+        counts.update(scaffold for _, scaffold in of_step)
+    return found
+
+
+@pytest.mark.parametrize("diversity", [False, True])
+def test_no_call_is_spent_on_a_scaffold_that_earns_nothing(diversity: bool) -> None:
+    settings = {**SEARCH, "budget": 64, "batch_size": 8, "pool_size": 100, "diversity": diversity}
+    run = optimize(
+        Objective.model_validate(
+            {"components": [{**LIKENESS, "parameters": {"references": ["Cc1ccccc1O"]}}]}
+        ),
+        prior="druglike",
+        bucket_size=2,
+        diversity_min_score=0.0,
+        export={"nearest_for": 0},
+        **settings,
+    )
+    assert bool(crowded(run, 2)) == (not diversity)
