@@ -608,7 +608,7 @@ def test_a_prior_that_writes_nothing_new_ends_the_run(
     prior_of(shares, end, tmp_path / "odd.safetensors")
     done = forks(
         "optimize", "qed", "--prior", "odd.safetensors", "--budget", 500, "--batch-size", 16,
-        "--max-length", 20, "-o", "run", "--json", cwd=tmp_path,
+        "--estimator", "dap", "--max-length", 20, "-o", "run", "--json", cwd=tmp_path,
     )  # fmt: skip
     assert done.code == 0, done.err
     facts = json.loads(done.out)

@@ -122,7 +122,7 @@ def crowded(run: Run, bucket_size: int) -> list[str]:
 
 @pytest.mark.parametrize("diversity", [False, True])
 def test_no_call_is_spent_on_a_scaffold_that_earns_nothing(diversity: bool) -> None:
-    settings = {**SEARCH, "budget": 64, "batch_size": 8, "pool_size": 100, "diversity": diversity}
+    settings = {**SEARCH, "budget": 48, "batch_size": 8, "pool_size": 40, "diversity": diversity}
     run = optimize(
         Objective.model_validate(
             {"components": [{**LIKENESS, "parameters": {"references": ["Cc1ccccc1O"]}}]}
