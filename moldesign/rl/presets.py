@@ -7,7 +7,7 @@ from typing import Any
 
 from moldesign.errors import UsageError, nearest
 
-#: What the command line takes where neither a preset, nor an estimator, nor a configuration is given.
+#: What the command line takes where neither flags nor a configuration name a preset or an estimator.
 DEFAULT = "efficient"
 
 #: Name -> what it is, and its settings. What is left out has the default of its estimator.
