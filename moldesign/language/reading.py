@@ -306,7 +306,7 @@ def _entry(line: int, text: str) -> Entry:
         return Entry(line, stripped[:KEPT_CHARACTERS], "NUL byte")
     # A blank ends the SMILES; a line break, as a quoted field may hold, does not: it is an error.
     smiles = stripped.replace("\t", " ").split(" ", 1)[0]
-    if any("\udc80" <= character <= "\udcff" for character in smiles):
+    if not smiles.isascii() and any("\udc80" <= character <= "\udcff" for character in smiles):
         return Entry(line, smiles[:KEPT_CHARACTERS], "bytes that are not UTF-8 text")
     return Entry(line, smiles[:KEPT_CHARACTERS])
 
