@@ -39,7 +39,9 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "reinvent": (
         "REINVENT as PMO has it: DAP with sigma 500 and replay of 24 of the 100 best (Gao et al. 2022)",
-        {"estimator": "dap", "diversity": False},
+        # PMO's own ends after 5 steps, which is the end of those that have found nothing yet; without any end
+        # one that has collapsed writes for an hour what it wrote before.
+        {"estimator": "dap", "diversity": False, "patience": 50},
     ),
     "genetic-gfn": (
         "trajectory balance on ranked replay, a fifth of the molecules children of good ones "
