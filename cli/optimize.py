@@ -94,7 +94,8 @@ def optimize(
         preset = DEFAULT
     together = settings_of(preset) if preset else {}
     chosen = OptimizeSettings.of(**{**together, **asked})
-    if idle := chosen.unread():
+    # Of what a preset brought along nobody expects anything.
+    if idle := [name for name in chosen.unread() if name in asked]:
         typer.echo(
             f"moldesign: nothing reads {', '.join(idle)} here (estimator {chosen.estimator})", err=True
         )
