@@ -103,7 +103,7 @@ ESTIMATORS: dict[str, Choice] = {
     "tb": Choice(
         "trajectory balance: the GFlowNet whose flow is exp(sigma * score), with a learned log Z",
         "Malkin et al. 2022; Kim et al. 2024",
-        ("sigma", "log_z_learning_rate", "reverse_kl_coefficient"),
+        ("sigma", "log_z_learning_rate", "log_z_start", "reverse_kl_coefficient"),
         {"sigma": 50.0, "replay_weights": "rank", "replay_capacity": 1024, "replay_size": 64},
         off_policy=True,
         rehearses=True,

@@ -46,7 +46,10 @@ class Course:
         self._run = run
         self.method = Method(chosen, run.agent, run.prior)
         self.replay = ReplayMemory(
-            chosen.replay_capacity, keep=chosen.replay_keep, weights=chosen.replay_weights
+            chosen.replay_capacity,
+            keep=chosen.replay_keep,
+            weights=chosen.replay_weights,
+            repeats=chosen.replay_repeats,
         )
         self.scaffolds = ScaffoldMemory(chosen.bucket_size, chosen.diversity_min_score)
         self.generator = np.random.default_rng([chosen.seed, 1])

@@ -49,10 +49,13 @@ class ReplayMemory:
         keep: "best": each molecule once, and none that is worth nothing; "recent": whatever was written last,
             as often as it was: a sample of the policies that wrote it, as importance weights need it.
         weights: what a draw goes by: "reward", "rank" or "uniform".
+        repeats: whether a draw may have a row several times. Without, one of few rows has nearly all of them.
     """
 
-    def __init__(self, capacity: int, *, keep: str = "best", weights: str = "reward") -> None:
-        self.capacity, self.keep, self.weights = capacity, keep, weights
+    def __init__(
+        self, capacity: int, *, keep: str = "best", weights: str = "reward", repeats: bool = False
+    ) -> None:
+        self.capacity, self.keep, self.weights, self.repeats = capacity, keep, weights, repeats
         self.rows: list[Remembered] = []
 
     def __len__(self) -> int:
@@ -81,12 +84,13 @@ class ReplayMemory:
         self.rows = [row for row in self.rows if wanted(row.smiles)]
 
     def draw(self, n: int, generator: np.random.Generator) -> list[Remembered]:
-        """Up to n different rows, by their weights."""
-        n = min(n, len(self.rows))
-        if n == 0:
+        """n rows, by their weights; without repeats different ones, which may be fewer."""
+        if not self.repeats:
+            n = min(n, len(self.rows))
+        if n == 0 or not self.rows:
             return []
         weights = self._weights()
-        chosen = generator.choice(len(self.rows), size=n, replace=False, p=weights / weights.sum())
+        chosen = generator.choice(len(self.rows), size=n, replace=self.repeats, p=weights / weights.sum())
         return [self.rows[i] for i in chosen]
 
     def state(self) -> dict[str, Any]:

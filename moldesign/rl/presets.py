@@ -48,12 +48,15 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
         "(Kim et al. 2024)",
         {
             "estimator": "tb",
+            # As far below what it will be, for most of a run it raises the likelihood of what is replayed.
+            "log_z_start": 5.0,
             "operators": "policy:4,crossover:1",
             "pool_size": 80,
             "batch_size": 80,
             "replay_size": 0,
             "replay_rounds": 8,
             "replay_batch": 64,
+            "replay_repeats": True,
             "reverse_kl_coefficient": 0.001,
             "diversity": False,
         },

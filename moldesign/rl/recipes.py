@@ -149,15 +149,17 @@ def _by_group(method: Method, rollout: Rollout) -> Rollout:
 
 
 def _with_log_z(method: Method, rollout: Rollout) -> Rollout:
-    """The rollout as it is; before the first step log Z is put where the loss of its rows is least.
+    """The rollout as it is; before the first step log Z is put where it begins.
 
-    That is their mean of sigma * S - log pi (Zhang et al. 2023, Robust scheduling with GFlowNets, eq. 5).
-    From zero it would take hundreds of steps to get there, which would raise the likelihood of anything.
+    By default that is where the loss of its rows is least: their mean of sigma * S - log pi (Zhang et al.
+    2023, Robust scheduling with GFlowNets, eq. 5). From zero it would take hundreds of steps to get there,
+    each of which raises the likelihood of all that it learns from.
     """
     if method.steps == 0:
         with torch.no_grad():
             target = method.settings.sigma * rollout.rewards - rollout.log_probs.sum(1)
-            method.log_z.copy_(target.mean())
+            start = method.settings.log_z_start
+            method.log_z.copy_(target.mean() if start is None else torch.tensor(start))
     return rollout
 
 

@@ -80,6 +80,9 @@ class OptimizeSettings(BaseModel):
     cg_rows: int = Field(16, ge=1, description="trpo: rows of the batch that the Fisher matrix is of.")
     cg_damping: float = Field(0.01, ge=0, description="trpo: of the identity, added to the Fisher matrix.")
     log_z_learning_rate: float = Field(0.1, gt=0, description="tb: learning rate of log Z.")
+    log_z_start: float | None = Field(
+        None, description="tb: log Z at first; default: where the loss of the first batch is least."
+    )
     importance: str = Field(
         "truncated", description="off-policy: how the weight of a stored trajectory is made."
     )
@@ -103,6 +106,7 @@ class OptimizeSettings(BaseModel):
     replay_weights: Literal["reward", "rank", "uniform"] = Field(
         "reward", description="What makes a remembered molecule likely to join a step."
     )
+    replay_repeats: bool = Field(False, description="Let a remembered molecule join a step several times.")
     replay_randomised: bool = Field(
         False, description="Write remembered molecules in another way whenever they join."
     )

@@ -83,6 +83,16 @@ def test_draws_by_rank_and_without_any_preference() -> None:
     assert abs(drawn.count("C") / 2000 - 0.5) < 0.05
 
 
+def test_with_repeats_the_best_of_few_are_drawn_most_of_the_time() -> None:
+    by_rank = ReplayMemory(3, weights="rank", repeats=True)
+    assert by_rank.draw(4, np.random.default_rng(0)) == []
+    by_rank.add([remembered("C", 0.5), remembered("N", 0.4999), remembered("O", 1e-6)])
+    drawn = [row.smiles for row in by_rank.draw(4000, np.random.default_rng(0))]
+    weights = np.array([1 / 0.03, 1 / 1.03, 1 / 2.03])
+    for name, share in zip("CNO", weights / weights.sum(), strict=True):
+        assert abs(drawn.count(name) / 4000 - share) < 4.5 * (share / 4000) ** 0.5
+
+
 def test_what_is_purged_is_forgotten() -> None:
     best = memory(5, C=0.2, N=0.9, O=0.5)
     best.purge(lambda smiles: smiles != "N")

@@ -414,6 +414,13 @@ def test_the_critic_comes_to_explain_returns(policy: Policy, estimator: str) -> 
     assert np.mean(explained[-5:]) > 0.05
 
 
+def test_log_z_begins_where_it_is_told_to() -> None:
+    course = Course(few_letters(), "tb", log_z_start=-20.0, log_z_learning_rate=0.1, sigma=3.0, max_length=3,
+                    batch_size=32, replay_size=0)  # fmt: skip
+    # Far too low, and Adam's first step is as long as the learning rate.
+    assert course.step(0).facts["log_z"] == pytest.approx(-19.9, abs=1e-3)
+
+
 def test_trajectory_balance_finds_the_flow() -> None:
     sigma, length = 3.0, 3
     policy = few_letters()
