@@ -40,7 +40,7 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "reinvent": (
         "REINVENT as PMO has it: DAP with sigma 500 and replay of 24 of the 100 best (Gao et al. 2022)",
         # PMO's own ends after 5 steps, which is the end of those that have found nothing yet; without any end
-        # one that has collapsed writes for an hour what it wrote before.
+        # one that has collapsed goes on writing what it wrote before.
         {"estimator": "dap", "diversity": False, "patience": 50},
     ),
     "genetic-gfn": (
@@ -48,7 +48,7 @@ PRESETS: dict[str, tuple[str, Mapping[str, Any]]] = {
         "(Kim et al. 2024)",
         {
             "estimator": "tb",
-            # As far below what it will be, for most of a run it raises the likelihood of what is replayed.
+            # So far below what it comes to, the first steps raise the likelihood of all that is replayed.
             "log_z_start": 5.0,
             "operators": "policy:4,crossover:1",
             "pool_size": 80,

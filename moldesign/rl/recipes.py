@@ -156,10 +156,11 @@ def _with_log_z(method: Method, rollout: Rollout) -> Rollout:
     each of which raises the likelihood of all that it learns from.
     """
     if method.steps == 0:
+        start = method.settings.log_z_start
         with torch.no_grad():
-            target = method.settings.sigma * rollout.rewards - rollout.log_probs.sum(1)
-            start = method.settings.log_z_start
-            method.log_z.copy_(target.mean() if start is None else torch.tensor(start))
+            if start is None:
+                start = float((method.settings.sigma * rollout.rewards - rollout.log_probs.sum(1)).mean())
+            method.log_z.fill_(start)
     return rollout
 
 
