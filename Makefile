@@ -34,7 +34,7 @@ demo: $(READY) ## Design drug-like molecules: 3,000 oracle calls, a few minutes 
 	$(BIN)/moldesign optimize druglike --budget 3000 --seed 0 -o $(OUT)
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY) ## Feed damaged files to every reader (SECONDS=60, SEED=...); what it finds goes to runs/fuzz
 	$(BIN)/python tests/fuzz/readers.py --seconds $(SECONDS) --seed $(SEED) --out runs/fuzz

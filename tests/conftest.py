@@ -15,8 +15,10 @@ from moldesign.policy.checkpoint import Provenance, save_policy
 from moldesign.policy.policy import Policy
 from moldesign.policy.settings import Architecture
 
-# The networks of the tests are small, and threads that wait for each other on a busy machine are slow.
+# The networks of the tests are small, and threads that wait for each other on a busy machine are slow: here
+# and in the commands that tests start.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # What is kept for later runs is not the user's, and no test lives on what another run of them left there.
 _HOME = tempfile.TemporaryDirectory(prefix="moldesign-tests-")
@@ -31,6 +33,14 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 #: Letter of the small prior -> its part of the next letters; what is left of one ends the molecule.
 _SHARES = {"C": 0.50, "N": 0.16, "O": 0.16, "(": 0.03, ")": 0.03, "=": 0.03}
+
+#: The files that take longest: begun last they would keep one worker busy while the other has nothing to do.
+_LONGEST = ("test_docs.py", "test_resume.py", "test_gradients.py", "test_training.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest. Within a file the order stays (with --no-loadscope-reorder)."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -24,7 +24,7 @@ from moldesign.rl.choices import ESTIMATORS
 from moldesign.rl.methods import Method
 from moldesign.rl.rollout import Rollout
 
-LENGTH, ESTIMATES, BATCH = 4, 2000, 8
+LENGTH, ESTIMATES, BATCH = 4, 1000, 8
 # Of some 700 weights, the furthest of which is looked at.
 FURTHEST = 5.0
 NAMED = {case.name: case for case in CASES}

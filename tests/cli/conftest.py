@@ -29,14 +29,8 @@ class Done:
 class Command:
     """`moldesign`, called with arguments in a folder."""
 
-    def __init__(self, home: Path) -> None:
-        # One thread each: on a busy machine more would wait for each other.
-        self._environment = {
-            **os.environ,
-            "MOLDESIGN_HOME": str(home),
-            "OMP_NUM_THREADS": "1",
-            "COLUMNS": "200",
-        }
+    def __init__(self) -> None:
+        self._environment = {**os.environ, "COLUMNS": "200"}
 
     def __call__(self, *arguments: object, cwd: Path) -> Done:
         process = self.start(*arguments, cwd=cwd)
@@ -65,10 +59,10 @@ class Command:
 class Forks:
     """As `Command`: a process for each call, but forked from one that has imported what takes so long."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("forks.py"))],
-            env={**os.environ, "MOLDESIGN_HOME": str(home), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+            env={**os.environ, "COLUMNS": "200"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -103,15 +97,15 @@ class Forks:
 
 
 @pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    started = Forks(tmp_path_factory.mktemp("home"))
+def forks() -> Iterator[Forks]:
+    started = Forks()
     yield started
     started.close()
 
 
 @pytest.fixture(scope="session")
-def moldesign(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    return Command(tmp_path_factory.mktemp("home"))
+def moldesign() -> Command:
+    return Command()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ HEAVY = (
     "moldesign.cli.corpora", "moldesign.cli.optimize", "moldesign.cli.pretrain", "moldesign.cli.priors",
     "moldesign.cli.rewards", "moldesign.cli.sample", "moldesign.cli.score", "moldesign.language.corpus",
     "moldesign.policy.sampling", "moldesign.policy.training", "moldesign.rewards.curves",
-    "moldesign.rewards.loading", "moldesign.rewards.scoring", "moldesign.rl.optimize", "pandas", "torch",
+    "moldesign.records.figures", "moldesign.rewards.loading", "moldesign.rewards.scoring",
+    "moldesign.rl.optimize", "pandas", "torch", "torch._dynamo",
 )  # fmt: skip
 
 

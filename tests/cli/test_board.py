@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 
-def test_events_are_the_columns_of_steps_csv(moldesign: Any, small_prior: Path, tmp_path: Path) -> None:
+def test_events_are_the_columns_of_steps_csv(forks: Any, small_prior: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    done = moldesign(
+    done = forks(
         *("optimize", "qed", "--prior", str(small_prior), "--max-steps", "3", "--batch-size", "16"),
         *("--estimator", "dap"),
         *("--tensorboard", "-o", "run"),

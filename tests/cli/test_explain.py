@@ -39,10 +39,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_few_molecules_are_shown_one_by_one_with_warnings_and_nothing_else_is_written(
-    moldesign: Any, folder: Path
+    forks: Any, folder: Path
 ) -> None:
     before = sorted(folder.iterdir())
-    done = moldesign("score", "few.smi", "--objective", "wrong.toml", "--explain", cwd=folder)
+    done = forks("score", "few.smi", "--objective", "wrong.toml", "--explain", cwd=folder)
     assert done.code == 0, done.err
     rows = [line.split() for line in done.out.splitlines()]
     assert ["1", "CCO", "0"] in rows
@@ -61,10 +61,8 @@ def test_few_molecules_are_shown_one_by_one_with_warnings_and_nothing_else_is_wr
     assert sorted(folder.iterdir()) == before
 
 
-def test_many_molecules_are_summed_up_and_the_csv_goes_where_it_is_wanted(
-    moldesign: Any, folder: Path
-) -> None:
-    done = moldesign("score", "many.smi", "--objective", "qed", "--explain", "-o", "scores.csv", cwd=folder)
+def test_many_molecules_are_summed_up_and_the_csv_goes_where_it_is_wanted(forks: Any, folder: Path) -> None:
+    done = forks("score", "many.smi", "--objective", "qed", "--explain", "-o", "scores.csv", cwd=folder)
     assert done.code == 0, done.err
     table = pd.read_csv(folder / "scores.csv")
     assert len(table) == 32
@@ -79,8 +77,8 @@ def test_many_molecules_are_summed_up_and_the_csv_goes_where_it_is_wanted(
     assert done.out.splitlines()[-1] == "no warnings"
 
 
-def test_json_says_the_same_in_one_line(moldesign: Any, folder: Path) -> None:
-    done = moldesign("score", "few.smi", "--objective", "wrong.toml", "--explain", "--json", cwd=folder)
+def test_json_says_the_same_in_one_line(forks: Any, folder: Path) -> None:
+    done = forks("score", "few.smi", "--objective", "wrong.toml", "--explain", "--json", cwd=folder)
     assert done.code == 0, done.err
     (line,) = done.out.splitlines()
     facts = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -98,9 +96,7 @@ def test_json_says_the_same_in_one_line(moldesign: Any, folder: Path) -> None:
     ]
 
 
-def test_a_component_that_fails_is_told_and_its_molecules_are_not_scored(
-    moldesign: Any, folder: Path
-) -> None:
+def test_a_component_that_fails_is_told_and_its_molecules_are_not_scored(forks: Any, folder: Path) -> None:
     (folder / "mine.py").write_text(
         "def mine(smiles):\n"
         "    if any('O' in one for one in smiles):\n"
@@ -110,25 +106,25 @@ def test_a_component_that_fails_is_told_and_its_molecules_are_not_scored(
     (folder / "mine.toml").write_text('[[components]]\nreward = "mine.py:mine"\n')
     (folder / "some.smi").write_text("CC\nCCO\nCCN\n")
     arguments = ("score", "some.smi", "--objective", "mine.toml", "--explain")
-    refused = moldesign(*arguments, cwd=folder)
+    refused = forks(*arguments, cwd=folder)
     assert refused.code == 2
     assert "--trust-plugin mine.py" in refused.err
-    done = moldesign(*arguments, "--trust-plugin", "mine.py", cwd=folder)
+    done = forks(*arguments, "--trust-plugin", "mine.py", cwd=folder)
     assert done.code == 0, done.err
     assert "'mine' fails for 1 of 3 molecules, as CCO: ValueError: no oxygen here" in done.out
     assert ["2", "CCO", "failed"] in [line.split() for line in done.out.splitlines()]
 
 
-def test_plot_draws_beside_the_csv(moldesign: Any, folder: Path) -> None:
+def test_plot_draws_beside_the_csv(forks: Any, folder: Path) -> None:
     name = "curves.svg"
-    done = moldesign("score", "few.smi", "--objective", "wrong.toml", "--plot", name, cwd=folder)
+    done = forks("score", "few.smi", "--objective", "wrong.toml", "--plot", name, cwd=folder)
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 5, "the CSV, as ever"
     content = (folder / name).read_bytes()
     assert content.startswith(b"<?xml")
-    again = moldesign("score", "few.smi", "--objective", "wrong.toml", "--plot", name, cwd=folder)
+    again = forks("score", "few.smi", "--objective", "wrong.toml", "--plot", name, cwd=folder)
     assert again.code == 2, "a file that is there is not replaced"
-    forced = moldesign(
+    forced = forks(
         "score", "few.smi", "--objective", "wrong.toml", "--plot", name, "--force", "--explain", cwd=folder
     )
     assert forced.code == 0
@@ -146,10 +142,10 @@ def test_plot_draws_beside_the_csv(moldesign: Any, folder: Path) -> None:
     ],
 )
 def test_what_cannot_be_explained_is_one_line_and_a_code(
-    moldesign: Any, folder: Path, arguments: tuple[str, ...], code: int, said: str
+    forks: Any, folder: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     (folder / "invalid.smi").write_text("rubbish\nC1CC\n")
-    done = moldesign("score", *arguments, cwd=folder)
+    done = forks("score", *arguments, cwd=folder)
     assert done.code == code
     assert said in done.err
     assert len(done.err.splitlines()) == 1

@@ -8,6 +8,9 @@ import json
 import lzma
 import os
 import pickle
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -502,14 +505,23 @@ def test_a_training_on_a_full_disk_ends_in_one_line(forks: Any, tmp_path: Path, 
     limits = {"RLIMIT_FSIZE": limit}
     done = forks("pretrain", "a.smi", "-o", "out", *SMALL, "--batch-size", 2, cwd=tmp_path, limits=limits)
     assert done.code == 6, done.err
-    # Python looks for a folder for temporary files first, and finds none.
-    said = (
-        "cannot be written (File too large)" if limit else "no folder for temporary files can be written to"
-    )
-    assert said in done.err.splitlines()[-1]
+    assert "cannot be written (File too large)" in done.err.splitlines()[-1]
     assert "Traceback" not in done.err
     assert not list(tmp_path.rglob(".tmp-*"))
     assert not (tmp_path / "out" / "prior.safetensors").exists()
+
+
+def test_where_no_temporary_file_can_be_written_a_training_says_so(tmp_path: Path) -> None:
+    """Torch looks for a folder for them when it is first asked for an optimizer, and finds none."""
+    (tmp_path / "a.smi").write_bytes(GOOD)
+    done = subprocess.run(
+        [sys.executable, "-m", "moldesign", "pretrain", "a.smi", "-o", "out", *map(str, SMALL)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )  # fmt: skip
+    assert done.returncode == 6, done.stderr
+    assert "no folder for temporary files can be written to" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", ["score a.smi --objective qed", "sample -n 30 --prior small.safetensors"])
@@ -567,10 +579,13 @@ def test_a_prior_cut_short_is_refused_wherever_it_was_cut(
     assert [one.name for one in tmp_path.iterdir()] == ["cut.safetensors"]
 
 
-def test_a_broken_prior_hides_no_other(moldesign: Any, small_prior: Path, tmp_path: Path) -> None:
+def test_a_broken_prior_hides_no_other(
+    moldesign: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "priors").mkdir()
     (tmp_path / "priors" / "broken.safetensors").write_bytes(b"no prior")
-    command = type(moldesign)(tmp_path)
+    monkeypatch.setenv("MOLDESIGN_HOME", str(tmp_path))
+    command = type(moldesign)()
     done = command("priors", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     found = {row["name"]: row for row in json.loads(done.out)}

@@ -96,16 +96,16 @@ def test_the_help_shows_the_defaults_of_the_settings() -> None:
     ids=str,
 )
 def test_the_example_of_a_list_runs(
-    moldesign: Any, tmp_path: Path, path: tuple[str, ...], shown: list[str]
+    forks: Any, tmp_path: Path, path: tuple[str, ...], shown: list[str]
 ) -> None:
-    done = moldesign(*example_of(path), cwd=tmp_path)
+    done = forks(*example_of(path), cwd=tmp_path)
     assert done.code == 0, done.err
     assert not done.err
     assert [name for name in shown if name not in done.out] == []
 
 
-def test_an_objective_that_is_shown_can_be_used(moldesign: Any, tmp_path: Path) -> None:
-    done = moldesign(*example_of(("rewards", "show")), cwd=tmp_path)
+def test_an_objective_that_is_shown_can_be_used(forks: Any, tmp_path: Path) -> None:
+    done = forks(*example_of(("rewards", "show")), cwd=tmp_path)
     assert done.code == 0, done.err
     assert Objective.from_toml(done.out).spec() == READY_MADE["druglike"]().spec()
 

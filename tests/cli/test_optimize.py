@@ -46,10 +46,10 @@ def test_the_last_line_of_stdout_is_json(finished_run: Any) -> None:
 
 
 def test_the_configuration_of_a_run_repeats_it_to_the_byte(
-    finished_run: Any, moldesign: Any, tmp_path: Path
+    finished_run: Any, forks: Any, tmp_path: Path
 ) -> None:
     config = finished_run.out / "config.toml"
-    done = moldesign("optimize", "--config", config, "--threads", 1, "-o", "again", "--sdf", cwd=tmp_path)
+    done = forks("optimize", "--config", config, "--threads", 1, "-o", "again", "--sdf", cwd=tmp_path)
     assert done.code == 0, done.err
     again = tmp_path / "again"
     assert (again / "candidates.csv").read_bytes() == (finished_run.out / "candidates.csv").read_bytes()
@@ -62,9 +62,9 @@ def test_the_configuration_of_a_run_repeats_it_to_the_byte(
     assert re.search(r"^time: drawing \d+%, scoring \d+%, .*; [\d.]+ s a step$", done.err, re.MULTILINE)
 
 
-def test_an_external_command_scores(moldesign: Any, small_prior: Path, tmp_path: Path) -> None:
+def test_an_external_command_scores(forks: Any, small_prior: Path, tmp_path: Path) -> None:
     scorer = shlex.join([sys.executable, str(SCORER)])
-    done = moldesign(
+    done = forks(
         "optimize", "--oracle-cmd", scorer, "--budget", 30, "--seed", 1, "--prior", small_prior,
         "--threads", 1, "--operators", "policy", "--acquisition", "none", "--epochs", 2,
         "-o", "run", "--json", cwd=tmp_path,
@@ -144,9 +144,9 @@ def test_the_table_shows_smiles_whole(capsys: pytest.CaptureFixture[str]) -> Non
     assert "".join(cells) == "".join(smiles)
 
 
-def test_flags_override_the_file(tmp_path: Path, moldesign: Any) -> None:
+def test_flags_override_the_file(tmp_path: Path, forks: Any) -> None:
     (tmp_path / "run.toml").write_text('objective = "qde"\n[settings]\nseed = 1\n')
-    done = moldesign("optimize", "--config", "run.toml", "--seed", -1, cwd=tmp_path)
+    done = forks("optimize", "--config", "run.toml", "--seed", -1, cwd=tmp_path)
     assert done.code == 2
     assert "setting 'seed'" in done.err
     assert "-1" in done.err

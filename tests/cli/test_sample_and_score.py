@@ -13,9 +13,9 @@ from moldesign.chem import molecules
 
 
 def test_sample_writes_exactly_n_rows_whatever_they_are(
-    moldesign: Any, small_prior: Path, tmp_path: Path
+    forks: Any, small_prior: Path, tmp_path: Path
 ) -> None:
-    done = moldesign(
+    done = forks(
         "sample", "-n", 120, "-o", "drawn.csv", "--prior", small_prior, "--seed", 5, "--json", cwd=tmp_path
     )
     assert done.code == 0, done.err
@@ -34,13 +34,13 @@ def test_sample_writes_exactly_n_rows_whatever_they_are(
         "distinct": distinct,
         "output": "drawn.csv",
     }
-    again = moldesign("sample", "-n", 120, "-o", "drawn.csv", "--prior", small_prior, cwd=tmp_path)
+    again = forks("sample", "-n", 120, "-o", "drawn.csv", "--prior", small_prior, cwd=tmp_path)
     assert again.code == 2, "a file that is there is not replaced"
     assert len(pd.read_csv(tmp_path / "drawn.csv")) == 120
 
 
-def test_unique_and_valid_only_still_give_n(moldesign: Any, small_prior: Path, tmp_path: Path) -> None:
-    done = moldesign(
+def test_unique_and_valid_only_still_give_n(forks: Any, small_prior: Path, tmp_path: Path) -> None:
+    done = forks(
         "sample",
         "-n",
         120,
@@ -62,9 +62,9 @@ def test_unique_and_valid_only_still_give_n(moldesign: Any, small_prior: Path, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_score_tells_what_the_reader_could_not_take(moldesign: Any, tmp_path: Path) -> None:
+def test_score_tells_what_the_reader_could_not_take(forks: Any, tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes(b"smiles,name\nCCO,a\nCC\xe9O,b\nCCN,c,d\nN/A,e\nCCC,f\n")
-    done = moldesign("score", "latin.csv", "--objective", "qed", "-o", "scores.csv", cwd=tmp_path)
+    done = forks("score", "latin.csv", "--objective", "qed", "-o", "scores.csv", cwd=tmp_path)
     assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)
     assert table["line"].tolist() == [2, 3, 4, 5, 6]

@@ -107,7 +107,7 @@ def test_the_continuation_is_the_run_that_was_never_interrupted(
         "prior": small_prior,
         "batch_size": 12,
         "seed": 3,
-        "max_steps": 16,
+        "max_steps": 11,
         "bucket_size": 5,
         **SETTINGS[name],
     }
