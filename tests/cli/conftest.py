@@ -27,10 +27,7 @@ class Done:
 
 
 class Command:
-    """`moldesign`, called with arguments in a folder."""
-
-    def __init__(self) -> None:
-        self._environment = {**os.environ, "COLUMNS": "200"}
+    """`moldesign`, called with arguments in a folder, with the environment as it is then."""
 
     def __call__(self, *arguments: object, cwd: Path) -> Done:
         process = self.start(*arguments, cwd=cwd)
@@ -47,7 +44,7 @@ class Command:
         return subprocess.Popen(
             [str(MOLDESIGN), *(str(argument) for argument in arguments)],
             cwd=cwd,
-            env=self._environment,
+            env={**os.environ, "COLUMNS": "200"},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # so that a test can send Ctrl-C to all its processes, as a terminal does
             stdout=stdout,

@@ -587,8 +587,7 @@ def test_a_broken_prior_hides_no_other(
     (tmp_path / "priors").mkdir()
     (tmp_path / "priors" / "broken.safetensors").write_bytes(b"no prior")
     monkeypatch.setenv("MOLDESIGN_HOME", str(tmp_path))
-    command = type(moldesign)()
-    done = command("priors", "--json", cwd=tmp_path)
+    done = moldesign("priors", "--json", cwd=tmp_path)
     assert done.code == 0, done.err
     found = {row["name"]: row for row in json.loads(done.out)}
     assert "not a whole safetensors file" in found["broken"]["error"]

@@ -76,10 +76,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def command(moldesign: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """`moldesign` in the temporary folder, with the environment as it is when it is called."""
+    """`moldesign` in the temporary folder, with a home of its own."""
     monkeypatch.setenv("MOLDESIGN_HOME", str(tmp_path / "home"))
-    kind = type(moldesign)
-    return lambda *arguments: kind()(*arguments, cwd=tmp_path)
+    return lambda *arguments: moldesign(*arguments, cwd=tmp_path)
 
 
 def rows(text: str) -> list[dict[str, str]]:
